@@ -1,0 +1,57 @@
+# Everything a new machine needs: `make demo` to see it, `make test` to prove it. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES := setup.py constraints.txt $(shell find mmal_msgs -type f -not -path '*/build/*' 2>/dev/null)
+
+# libgl1, libglib2.0-0: OpenCV. portaudio19-dev, g++, python3-dev: PyAudio and the messages are compiled here.
+DEBIAN_RUN := python3-venv python3-dev g++ libgl1 libglib2.0-0 libportaudio2 portaudio19-dev
+# A sound server, a system bus and its tools: the tests use the real ones.
+DEBIAN_TEST := $(DEBIAN_RUN) dbus pulseaudio pulseaudio-utils libasound2-plugins
+
+.PHONY: help demo test lint bench model clean
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.run  ## install what is needed and watch the whole live graph on a simulated person for a minute
+	@$(BIN)/mmal demo
+
+test: $(VENV)/.test lint  ## install what the tests need and run them all
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.test  ## style and types
+	@$(BIN)/ruff check mmal_ros mmal_msgs launch test benchmarks setup.py
+	@$(BIN)/ruff format --check mmal_ros mmal_msgs launch test benchmarks setup.py
+	@$(BIN)/mypy
+
+bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.json
+	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+model: $(VENV)/.test  ## train models/demo/1 again, on simulated people (about half an hour)
+	@$(BIN)/python -m mmal_ros.training.demo --output models/demo/1
+
+clean:  ## remove what was built and installed here
+	rm -rf $(VENV) build .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.run: $(SOURCES) | $(VENV)/.python
+	@./scripts/debian_packages $(DEBIAN_RUN)
+	@echo "installing into $(VENV) (about 1.7 GB, a few minutes) ..."
+	@$(PIP) -e '.[robot,synthetic,ros]'
+	@$(PIP) ./mmal_msgs
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	@./scripts/debian_packages $(DEBIAN_TEST)
+	@echo "installing what the tests need ..."
+	@$(PIP) -e '.[robot,synthetic,ros,test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { \
+	  echo "Python 3.11 or 3.12 is needed (found: $$($(PYTHON) --version 2>&1)); name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { ./scripts/debian_packages python3-venv && $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@

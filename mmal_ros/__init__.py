@@ -1,0 +1,12 @@
+"""Live engagement of a child with a robot, from camera, microphone and wristband.
+
+The law of the house: imports point one way, and `test/test_architecture.py` holds every file to it.
+
+    datatypes <- sensors, features, windowing, models <- engagement <- pipeline <- {nodes | training} <- cli
+
+* Everything outside `nodes/` works without ROS, everything outside `training/` without torch.
+* Nothing below `sensors/` reads a clock: time is an `int` of nanoseconds that comes in with the data,
+  so a replay of a recording repeats the live run exactly.
+"""
+
+__version__ = "0.1.0"

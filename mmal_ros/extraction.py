@@ -1,0 +1,90 @@
+"""Sensor to features, live: a source and its extractor, running in the background until they are stopped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from mmal_ros.datatypes import FeatureFrame, Sample
+from mmal_ros.features.extractor import Extractor
+from mmal_ros.sensors.source import Paced, Source, SourceState, SourceStatus
+
+OnFrame = Callable[[FeatureFrame], None]
+OnSample = Callable[[Sample], None]
+STOP_TIMEOUT_S = 5.0
+log = logging.getLogger(__name__)
+
+
+class Extraction(Protocol):
+    """Something that turns a source into feature frames, in the background, until it is stopped."""
+
+    def prepare(self) -> None:
+        """Do what takes a while: load models, open a recording. Raises SourceError when it can never work."""
+        ...
+
+    def start(self, start_ns: int) -> None:
+        """Open a device, or play a recording from `start_ns` on. Raises SourceError when it can never work."""
+        ...
+
+    def stop(self) -> None:
+        """End it and release everything; harmless when called twice."""
+        ...
+
+    @property
+    def status(self) -> SourceStatus:
+        """How the source is."""
+        ...
+
+
+class ThreadExtraction:
+    """In a thread: for extractors that are light or leave Python while they work."""
+
+    def __init__(
+        self, source: Source, extractor: Extractor, on_frame: OnFrame, on_sample: OnSample | None = None
+    ) -> None:
+        self._source = source
+        self._extractor = extractor
+        self._on_frame = on_frame
+        self._on_sample = on_sample
+        self._failure = ""
+        self._thread = threading.Thread(target=self._run, name=f"{source.name} extraction", daemon=True)
+
+    def prepare(self) -> None:
+        """Open a recording; a device has to wait."""
+        if isinstance(self._source, Paced):
+            self._source.open()
+
+    def start(self, start_ns: int) -> None:
+        """Open a device, or play a recording from `start_ns` on."""
+        if isinstance(self._source, Paced):
+            self._source.begin_at(start_ns)
+        else:
+            self._source.open()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the source, wait for the thread, release the extractor."""
+        self._source.close()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(STOP_TIMEOUT_S)
+        self._extractor.close()
+
+    @property
+    def status(self) -> SourceStatus:
+        """How the source is; LOST with the reason when the extractor failed."""
+        if self._failure:
+            return SourceStatus(SourceState.LOST, self._failure)
+        return self._source.status
+
+    def _run(self) -> None:
+        try:
+            for sample in self._source:
+                if self._on_sample is not None:
+                    self._on_sample(sample)
+                for frame in self._extractor.process(sample):
+                    self._on_frame(frame)
+        except Exception as error:  # the thread's last line of defence: report, do not die unseen
+            log.exception("extraction from %s failed", self._source.name)
+            self._failure = f"features of {self._source.name} stopped: {type(error).__name__}: {error}"

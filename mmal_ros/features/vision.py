@@ -1,0 +1,81 @@
+"""FACE and BODY from one camera: the face in every image, the body, which costs five times as much, in some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FeatureFrame, Modality, Sample
+from mmal_ros.features import body, face
+from mmal_ros.features.action_units import CALIBRATION_S
+
+LONGEST_GAP_NS = NANOSECONDS_PER_SECOND
+"""After a longer gap everybody may sit elsewhere: the trackers start afresh."""
+
+
+class VisionExtractor:
+    """`Extractor` of the source `camera`; one camera and one person per extractor."""
+
+    feature_sets = {Modality.FACE: face.FEATURE_SET, Modality.BODY: body.FEATURE_SET}  # noqa: RUF012 (of the protocol)
+
+    def __init__(self, pose_every: int = 2, calibration_s: float = CALIBRATION_S, focal_lengths: float = 1.0) -> None:
+        """Load the models (a second).
+
+        Args:
+            pose_every: the body is looked for in every so-manieth image; 1: in each.
+            calibration_s: how long the neutral face is learnt (`action_units`).
+            focal_lengths: of the camera, in image widths (`head_pose.Lens.assumed`).
+        """
+        # OpenCV would start a thread per core for images that one handles in a fraction of a millisecond, and take
+        # the cores from MediaPipe. This holds for the process.
+        cv2.setNumThreads(1)
+        self._face = face.FaceExtractor(calibration_s, focal_lengths)
+        self._body = body.BodyExtractor()
+        self._pose_every = pose_every
+        self._images = 0
+        self._last: Sample | None = None
+
+    def process(self, sample: Sample) -> Iterator[FeatureFrame]:
+        """FACE first, so that it can be used before BODY is computed. Iterate to the end, or BODY is skipped.
+
+        Raises:
+            ValueError: the sample is not an (H, W, 3) image of uint8.
+        """
+        if sample.source != "camera":
+            return
+        image = _rgb(sample)
+        if self._last is not None and _is_cut(self._last, sample):
+            self._restart()
+        self._last = sample
+        pose_is_due = self._images % self._pose_every == 0
+        self._images += 1
+        yield self._face.extract(sample.stamp_ns, image)
+        if pose_is_due:
+            yield self._body.extract(sample.stamp_ns, image)
+
+    def close(self) -> None:
+        """Release MediaPipe's graphs."""
+        self._face.close()
+        self._body.close()
+
+    def _restart(self) -> None:
+        self._face.reset()
+        self._body.reset()
+        self._images = 0
+
+
+def _is_cut(last: Sample, sample: Sample) -> bool:
+    """Whether the picture cannot be the continuation of the last one."""
+    return abs(sample.stamp_ns - last.stamp_ns) > LONGEST_GAP_NS or sample.values.shape != last.values.shape
+
+
+def _rgb(sample: Sample) -> NDArray[np.uint8]:
+    image = sample.values
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"expected an image (height, width, 3) of uint8, got {image.shape} of {image.dtype}")
+    converted: NDArray[np.uint8] = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2RGB)
+    converted.flags.writeable = False  # MediaPipe then takes it without a copy
+    return converted

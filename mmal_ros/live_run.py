@@ -1,0 +1,116 @@
+"""`mmal run` and `mmal demo`: the ROS graph in this process, with the terminal view or JSON lines."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import gettempdir
+from time import sleep, time_ns
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rich.console import Console
+from rich.live import Live
+
+from mmal_msgs.msg import Engagement
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
+from mmal_ros.estimate_record import estimate_record, print_json
+from mmal_ros.models import load_model_set
+from mmal_ros.nodes.conversions import estimate_from_message
+from mmal_ros.nodes.graph import Graph, GraphSettings
+from mmal_ros.paths import find_model
+from mmal_ros.run_options import RunOptions
+from mmal_ros.sensors.specs import Sensor
+from mmal_ros.view import LiveView
+
+POLL_S = 0.1
+REFRESHES_PER_S = 5
+DRAIN_S = 0.3
+"""When a recording ends, its last features are on their way for this long."""
+RATE_SUFFIX = " rate (Hz)"
+
+
+class LiveRun:
+    """Listens to the graph's topics and passes on what comes: to the view, or as JSON lines."""
+
+    def __init__(self, options: RunOptions, view: LiveView) -> None:
+        self._options = options
+        self._view = view
+        self._graph = Graph(self._settings(), self._on_engagement, self._on_diagnostics)
+
+    def play(self, console: Console) -> None:
+        """Run until the end of the recordings, the duration or Ctrl-C; raises GraphError, ModelError."""
+        if self._options.json_lines:
+            with self._graph:
+                self._wait()
+            return
+        with _log_instead_of_stderr() as log:
+            with Live(self._view, console=console, refresh_per_second=REFRESHES_PER_S), self._graph:
+                self._wait()
+            console.print(f"log: {log}", style="grey50", highlight=False)
+
+    def _settings(self) -> GraphSettings:
+        options = self._options
+        models = load_model_set(find_model(options.model), options.providers)  # refuse early, and learn its features
+        return GraphSettings(
+            sources={sensor: str(spec) for sensor, spec in options.specs.items()},
+            engagement={
+                "model": options.model,
+                "rate_hz": float(options.rate_hz),
+                "max_delay_ms": float(options.max_delay_ms),
+                "providers": list(options.providers),
+            },
+            sensors={Sensor.MICROPHONE: {"feature_set": models.audio_features}},
+        )
+
+    def _wait(self) -> None:
+        while not self._over():
+            sleep(POLL_S)
+        sleep(DRAIN_S)
+
+    def _over(self) -> bool:
+        duration_s, ended = self._options.duration_s, self._graph.recordings_ended()
+        if duration_s is not None and time_ns() - self._graph.start_ns > duration_s * NANOSECONDS_PER_SECOND:
+            return True
+        return bool(ended) and (all(ended) if self._options.until_last else any(ended))
+
+    def _on_engagement(self, message: Engagement) -> None:
+        estimate, start_ns = estimate_from_message(message), self._graph.start_ns
+        time_s = (estimate.stamp_ns - start_ns) / NANOSECONDS_PER_SECOND
+        if not start_ns or time_s <= 0 or time_s > (self._options.duration_s or time_s):
+            return
+        if self._options.json_lines:
+            record = estimate_record(estimate, start_ns)
+            record["compute_time_s"] = round(message.compute_time, 6)
+            record["latency_s"] = None if math.isnan(message.latency) else round(message.latency, 6)
+            print_json(record)
+        self._view.feed(estimate, start_ns, message.latency, message.compute_time)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            part = status.name.rpartition(": ")[2]
+            for item in status.values:
+                if item.key.endswith(RATE_SUFFIX):
+                    self._view.rates[item.key.removesuffix(RATE_SUFFIX)] = item.value
+                elif item.key == "rate (Hz)":
+                    self._view.rates[part] = item.value
+            if status.level > b"\x00":
+                self._view.notes[part] = status.message
+            else:
+                self._view.notes.pop(part, None)
+
+
+@contextmanager
+def _log_instead_of_stderr() -> Iterator[Path]:
+    """Keep what ROS and MediaPipe say on stderr out of the view, in a file."""
+    path = Path(gettempdir()) / f"mmal-{os.getpid()}.log"
+    saved = os.dup(2)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield path
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

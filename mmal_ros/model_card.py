@@ -1,0 +1,127 @@
+"""The model card: what a model set is for, what it expects, how it was made and how well it does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmal_ros.datatypes import STEP_NS, STEPS_PER_WINDOW, Level, Modality
+from mmal_ros.features.names import FEATURE_SETS
+
+CARD_NAME = "model.json"
+CURRENT_NAME = "current"
+OPSET = 17
+"""The one that `training.export` writes and that every supported ONNX Runtime reads."""
+CLASSES = tuple(level.name.lower() for level in Level)
+
+
+class ModelError(Exception):
+    """The model set does not fit or does not load; the message says what is wrong with which file."""
+
+
+class ModalityCard(BaseModel):
+    """What the card says of one classifier."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: str = Field(description="the ONNX file, beside the card")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    feature_set: str = Field(description="key of features.names.FEATURE_SETS")
+    features: list[str] = Field(description="names in the order of the input")
+    mean: list[float] = Field(description="of the training people; inside the graph, repeated here for the reader")
+    deviation: list[float] = Field(description="of the training people; inside the graph, likewise")
+    temperature: float = Field(gt=0, description="of the calibration on held-out people; inside the graph")
+
+
+class ModelCard(BaseModel):
+    """The file model.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    purpose: str = Field(description="the first line: what the model is for and what it is not for")
+    name: str
+    version: str
+    parent: str | None = Field(default=None, description="name/version this one was made from")
+    created: str = Field(description="date, ISO 8601")
+    classes: list[str] = Field(default=list(CLASSES))
+    opset: Literal[17] = 17
+    step_ms: int = STEP_NS // 1_000_000
+    steps: int = STEPS_PER_WINDOW
+    modalities: dict[Modality, ModalityCard]
+    training: dict[str, Any] = Field(default={}, description="data, people, seeds, software")
+    metrics: dict[str, Any] = Field(default={}, description="on people the model has not seen, with the constant")
+
+    @property
+    def identity(self) -> str:
+        """`name/version`."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def feature_sets(self) -> dict[Modality, str]:
+        """The feature set of each modality."""
+        return {modality: card.feature_set for modality, card in self.modalities.items()}
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The model card; raises ModelError naming the field that is wrong."""
+    try:
+        return ModelCard.model_validate_json((folder / CARD_NAME).read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{folder / CARD_NAME}: {place or 'the file'}: {first['msg']}") from error
+    except OSError as error:
+        raise ModelError(f"{folder / CARD_NAME} cannot be read: {error.strerror}") from error
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write the card of a version, completely or not at all."""
+    write_atomically(folder / CARD_NAME, card.model_dump_json(indent=1) + "\n")
+
+
+def make_current(model_folder: Path, version: str) -> None:
+    """Make a version the live one, atomically."""
+    write_atomically(model_folder / CURRENT_NAME, version + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file as a whole: a reader, or a power cut, sees the old text or the new one."""
+    scratch = path.with_name(f".{path.name}.new")
+    with scratch.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def sha256(path: Path) -> str:
+    """The file's hash, as a card has it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_features(folder: Path, card: ModelCard) -> None:
+    """Refuse a card whose classes, steps or features are not this software's; raises ModelError."""
+    where = folder / CARD_NAME
+    if tuple(card.classes) != CLASSES or (card.step_ms, card.steps) != (STEP_NS // 1_000_000, STEPS_PER_WINDOW):
+        raise ModelError(
+            f"{where}: made for classes {card.classes} and {card.steps} steps of {card.step_ms} ms; "
+            f"this software uses {list(CLASSES)} and {STEPS_PER_WINDOW} steps of {STEP_NS // 1_000_000} ms"
+        )
+    if not card.modalities:
+        raise ModelError(f"{where}: it names no modality")
+    for modality, part in card.modalities.items():
+        known, names = FEATURE_SETS.get(part.feature_set, (None, ()))
+        if known is not modality:
+            fitting = [name for name, (owner, _) in FEATURE_SETS.items() if owner is modality]
+            raise ModelError(f"{where}: '{part.feature_set}' is no feature set of {modality}; there are {fitting}")
+        if len(part.features) != len(names):
+            raise ModelError(
+                f"{where}: {modality} has {len(part.features)} features, '{part.feature_set}' {len(names)}"
+            )
+        for index, (found, expected) in enumerate(zip(part.features, names, strict=True)):
+            if found != expected:
+                raise ModelError(f"{where}: feature {index} of {modality} is '{found}', expected '{expected}'")

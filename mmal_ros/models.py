@@ -1,0 +1,184 @@
+"""A model set: one ONNX classifier per modality and a card, loaded as one thing or refused as one thing.
+
+    models/<name>/current              which version is live (a text file; switching it is atomic)
+    models/<name>/<version>/model.json the card: what it is for and not for, inputs, training, metrics, hashes
+    models/<name>/<version>/face.onnx body.onnx physiology.onnx audio.onnx
+
+A classifier takes `features` (N, T, D) and `mask` (N, T), both float32 and as `windowing` makes them, and returns
+`probabilities` (N, 3), calibrated. Standardisation, masking and temperature are inside the graph: one code path.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from mmal_ros.datatypes import STEPS_PER_WINDOW, FloatArray, Level, Modality
+from mmal_ros.model_card import CARD_NAME, CURRENT_NAME, ModelCard, ModelError, check_features, read_card, sha256
+
+INPUTS = ("features", "mask")
+OUTPUT = "probabilities"
+DEFAULT_AUDIO_FEATURES = "opensmile-egemaps"
+PROVIDERS = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""What the configuration calls them: ONNX Runtime's name."""
+
+
+class Classifier:
+    """One ONNX classifier, on the first execution provider of the list that really works."""
+
+    def __init__(self, path: Path, size: int, providers: Sequence[str]) -> None:
+        """Load and check the graph; raises ModelError."""
+        self.path = path
+        self._size = size
+        self._session = self._open(providers)
+        self._check_graph()
+        self._features = np.zeros((1, STEPS_PER_WINDOW, size), np.float32)
+        self._mask = np.zeros((1, STEPS_PER_WINDOW), np.float32)
+        self._bind()
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use, by ONNX Runtime's name."""
+        name: str = self._session.get_providers()[0]
+        return name
+
+    def __call__(self, features: FloatArray, mask: FloatArray) -> FloatArray:
+        """Probabilities (3,) of one window, (T, D) and (T,); the fast path of the live graph."""
+        self._features[0], self._mask[0] = features, mask
+        if self._output is None:
+            only: FloatArray = self.batch(self._features, self._mask)[0]
+            return only
+        self._session.run_with_iobinding(self._binding)
+        result: FloatArray = self._output[0].copy()
+        return result
+
+    def batch(self, features: FloatArray, mask: FloatArray) -> FloatArray:
+        """Probabilities (N, 3) of N windows, (N, T, D) and (N, T): bitwise what N single calls give on the CPU."""
+        result: FloatArray = self._session.run([OUTPUT], {"features": features, "mask": mask})[0]
+        return result
+
+    def try_out(self) -> None:
+        """Run once on zeros: a graph that loads can still fail, and the first run is the slow one."""
+        try:
+            probabilities = self(np.zeros_like(self._features[0]), np.zeros_like(self._mask[0]))
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own
+            raise ModelError(f"{self.path}: it loads but does not run: {error}") from error
+        if not np.isfinite(probabilities).all() or abs(float(probabilities.sum()) - 1) > 1e-4:
+            raise ModelError(f"{self.path}: what it gives are no probabilities: {probabilities}")
+
+    def fall_back_to_cpu(self) -> None:
+        """Leave a provider that failed while running."""
+        self._session = self._open(["cpu"])
+        self._bind()
+
+    def _open(self, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what fails is raised or reported by us
+        available = onnxruntime.get_available_providers()  # asking for another only makes it warn
+        chosen = [PROVIDERS[name] for name in providers if PROVIDERS[name] in available] or [PROVIDERS["cpu"]]
+        try:
+            return onnxruntime.InferenceSession(self.path.read_bytes(), options, providers=chosen)
+        except Exception as error:  # ONNX Runtime raises a dozen types of its own
+            raise ModelError(f"{self.path}: ONNX Runtime cannot load it: {error}") from error
+
+    def _check_graph(self) -> None:
+        expected = {"features": [STEPS_PER_WINDOW, self._size], "mask": [STEPS_PER_WINDOW]}
+        found = {node.name: node.shape[1:] for node in self._session.get_inputs()}
+        if found != expected:
+            raise ModelError(f"{self.path}: its inputs are {found}, expected {expected} after the batch axis")
+        outputs = {node.name: node.shape[1:] for node in self._session.get_outputs()}
+        if outputs != {OUTPUT: [len(Level)]}:
+            raise ModelError(f"{self.path}: its outputs are {outputs}, expected {{'{OUTPUT}': [{len(Level)}]}}")
+        if any(isinstance(node.shape[0], int) for node in self._session.get_inputs()):
+            raise ModelError(f"{self.path}: its batch axis is fixed; export it with a free one")
+
+    def _bind(self) -> None:
+        """Bind the input and output buffers once, so that a live window costs two small copies and one call."""
+        self._output: FloatArray | None = None
+        if self.provider != PROVIDERS["cpu"]:
+            return
+        self._output = np.zeros((1, len(Level)), np.float32)
+        self._binding = self._session.io_binding()
+        for name, buffer in zip(INPUTS, (self._features, self._mask), strict=True):
+            self._binding.bind_input(name, "cpu", 0, np.float32, buffer.shape, buffer.ctypes.data)
+        self._binding.bind_output(OUTPUT, "cpu", 0, np.float32, self._output.shape, self._output.ctypes.data)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSet:
+    """The classifiers of one version and what their card says."""
+
+    folder: Path
+    card: ModelCard
+    classifiers: Mapping[Modality, Classifier]
+
+    @property
+    def audio_features(self) -> str:
+        """Which of the audio feature sets the model hears; the default one when it hears none."""
+        return self.card.feature_sets.get(Modality.AUDIO, DEFAULT_AUDIO_FEATURES)
+
+    @property
+    def providers(self) -> dict[Modality, str]:
+        """The execution provider in use for each modality."""
+        return {modality: classifier.provider for modality, classifier in self.classifiers.items()}
+
+
+def load_model_set(path: Path, providers: Sequence[str] = ("cpu",)) -> ModelSet:
+    """Load the model set in `path`: a version's folder, or a model's, whose `current` names the version.
+
+    Args:
+        path: the folder.
+        providers: execution providers in the order of preference, keys of `PROVIDERS`.
+
+    Raises:
+        ModelError: anything does not fit; nothing is loaded then.
+    """
+    unknown = [name for name in providers if name not in PROVIDERS]
+    if unknown or not providers:
+        raise ModelError(f"unknown execution provider {unknown}; choose from {list(PROVIDERS)}, best first")
+    folder = resolve_version(path)
+    card = read_card(folder)
+    check_features(folder, card)
+    _check_files(folder, card)
+    classifiers = {
+        modality: Classifier(folder / part.file, len(part.features), providers)
+        for modality, part in card.modalities.items()
+    }
+    for classifier in classifiers.values():
+        classifier.try_out()
+    return ModelSet(folder, card, classifiers)
+
+
+def resolve_version(path: Path) -> Path:
+    """The folder of the version that `path` means; raises ModelError."""
+    if (path / CARD_NAME).is_file():
+        return path
+    current = path / CURRENT_NAME
+    if current.is_file():
+        folder = path / current.read_text().strip()
+        if (folder / CARD_NAME).is_file():
+            return folder
+        raise ModelError(f"{current} names version '{folder.name}', which is not there")
+    known = sorted(p.name for p in path.parent.glob("*") if (p / CURRENT_NAME).is_file())
+    close = difflib.get_close_matches(path.name, known, n=1)
+    hint = f"; did you mean {path.parent / close[0]}?" if close else ""
+    raise ModelError(f"{path} is no model set: neither {CARD_NAME} nor {CURRENT_NAME} is in it{hint}")
+
+
+def _check_files(folder: Path, card: ModelCard) -> None:
+    for part in card.modalities.values():
+        path = folder / part.file
+        if path.parent != folder or not path.is_file():
+            raise ModelError(f"{path} is named by the card but not there")
+        if sha256(path) != part.sha256:
+            raise ModelError(f"{path} is not the file that the card describes: its SHA-256 differs")

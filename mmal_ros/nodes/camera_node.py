@@ -1,0 +1,88 @@
+"""camera_node: a camera, a video, a robot's pictures or a simulated person become FACE and BODY features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from mmal_ros.datatypes import Modality
+from mmal_ros.extraction import Extraction
+from mmal_ros.nodes.conversions import to_time
+from mmal_ros.nodes.images import ImageError, image_to_sample
+from mmal_ros.nodes.parameters import parameter
+from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
+from mmal_ros.nodes.topics import IMAGE, camera_topic
+from mmal_ros.sensors.specs import Sensor, Spec
+from mmal_ros.vision_process import VisionProcess, VisionSettings
+
+PRIVACY = ("features_only", "clips", "full")
+"""`features_only`: no picture leaves the vision process."""
+
+
+@dataclass(frozen=True)
+class CameraParameters(SensorParameters):
+    """What camera_node can be told."""
+
+    source: str = parameter("device:0", "SPEC of the camera: device, file, http, rtsp, topic, synthetic or none")
+    pose_every: int = parameter(2, "look for the pose in every n-th picture", unit="pictures", minimum=1, maximum=30)
+    privacy: str = parameter("features_only", "features_only: publish no pictures", choices=PRIVACY)
+    image_rate_hz: float = parameter(10.0, "pictures published, if any", unit="Hz", minimum=0.1, maximum=60.0)
+    jpeg_quality: int = parameter(80, "of the pictures published", unit="percent", minimum=10, maximum=100)
+
+
+class CameraNode(SensorNode):
+    """FACE and BODY from pictures; the vision runs in a process of its own."""
+
+    sensor = Sensor.CAMERA
+    modalities = (Modality.FACE, Modality.BODY)
+    parameter_class = CameraParameters
+
+    def __init__(self, name: str = "camera_node", **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self._images: Any = None
+        self._robot_images: Any = None
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin; a robot's pictures are listened to from now on."""
+        done = super().on_activate(state)
+        if done is TransitionCallbackReturn.SUCCESS and self.spec.scheme == "topic":
+            topic = camera_topic(self.spec.target)
+            self._robot_images = self.create_subscription(topic.type, topic.name, self._on_robot_image, topic.qos)
+        return done
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the topics."""
+        if self._images is not None:
+            self.destroy_publisher(self._images)
+            self._images = None
+        return super().on_cleanup(state)
+
+    def _make_extraction(self, spec: Spec) -> Extraction:
+        settings = cast(CameraParameters, self.settings)
+        show = settings.privacy != "features_only"
+        self._images = self._publisher(IMAGE) if show else None
+        return VisionProcess(
+            VisionSettings(spec, settings.pose_every, settings.image_rate_hz if show else 0.0, settings.jpeg_quality),
+            self.publish_frame,
+            self._publish_image,
+        )
+
+    def _end(self) -> None:
+        if self._robot_images is not None:
+            self.destroy_subscription(self._robot_images)
+            self._robot_images = None
+        super()._end()
+
+    def _on_robot_image(self, message: Image) -> None:
+        try:
+            cast(VisionProcess, self._extraction).feed(image_to_sample(message))
+        except ImageError as error:
+            self.get_logger().error(f"{self.spec}: {error}", throttle_duration_sec=10.0)
+
+    def _publish_image(self, stamp_ns: int, jpeg: bytes) -> None:
+        header = Header(stamp=to_time(stamp_ns), frame_id=self.sensor.value)
+        self._images.publish(CompressedImage(header=header, format="jpeg", data=jpeg))

@@ -1,0 +1,117 @@
+"""Diagnostics: how a node is, on /diagnostics once a second, and in the log once when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from mmal_ros.nodes.topics import DIAGNOSTICS
+from mmal_ros.sensors.source import SourceState, SourceStatus, monotonic_s
+
+PERIOD_S = 1.0
+
+
+class Health(IntEnum):
+    """The levels of diagnostic_msgs."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+    STALE = 3
+
+
+HEALTH_OF_STATE = {
+    SourceState.STARTING: Health.WARN,
+    SourceState.STREAMING: Health.OK,
+    SourceState.SILENT: Health.ERROR,
+    SourceState.LOST: Health.ERROR,
+    SourceState.ENDED: Health.WARN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One part of a node at one moment."""
+
+    part: str
+    health: Health
+    message: str
+    values: Mapping[str, object]
+
+
+def source_report(part: str, status: SourceStatus, rates: Mapping[str, float]) -> Report:
+    """The report of a source and of the rates (1/s) of what it feeds."""
+    values: dict[str, object] = {
+        "state": status.state.value,
+        "received": status.received,
+        "dropped": status.dropped,
+        "repeated": status.repeated,
+        "reconnects": status.reconnects,
+    }
+    values |= {f"{name} rate (Hz)": f"{rate:.1f}" for name, rate in rates.items()}
+    return Report(part, HEALTH_OF_STATE[status.state], status.message or status.state.value, values)
+
+
+class RateMeter:
+    """Events per second, between one reading and the next."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._since_s = monotonic_s()
+
+    def tick(self) -> None:
+        """One event."""
+        self._count += 1
+
+    def read(self) -> float:
+        """The rate since the last reading."""
+        now_s = monotonic_s()
+        rate = self._count / max(now_s - self._since_s, 1e-9)
+        self._count, self._since_s = 0, now_s
+        return rate
+
+
+class Diagnostics:
+    """Publishes what `collect` says, every second while the node lives."""
+
+    def __init__(self, node: Node, collect: Callable[[], Iterable[Report]]) -> None:
+        self._node = node
+        self._collect = collect
+        self._said: dict[str, str] = {}
+        self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos)
+        self._timer = node.create_timer(PERIOD_S, self._publish)
+
+    def _publish(self) -> None:
+        reports = list(self._collect())
+        for report in reports:
+            self._log_once(report)
+        stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(
+            DiagnosticArray(header=Header(stamp=stamp), status=[self._to_message(report) for report in reports])
+        )
+
+    def _to_message(self, report: Report) -> DiagnosticStatus:
+        return DiagnosticStatus(
+            level=bytes([report.health]),
+            name=f"{self._node.get_fully_qualified_name()}: {report.part}",
+            message=report.message,
+            values=[KeyValue(key=key, value=str(value)) for key, value in report.values.items()],
+        )
+
+    def _log_once(self, report: Report) -> None:
+        if self._said.get(report.part) == report.message:
+            return
+        recovered = report.part in self._said
+        self._said[report.part] = report.message
+        logger, text = self._node.get_logger(), f"{report.part}: {report.message}"
+        if report.health is Health.ERROR:
+            logger.error(text)
+        elif report.health is Health.WARN:
+            logger.warning(text)
+        elif recovered:
+            logger.info(text)

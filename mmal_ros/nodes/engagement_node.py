@@ -1,0 +1,222 @@
+"""engagement_node: feature frames in, an engagement estimate out at a steady rate, whatever the sensors do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter_ns
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from mmal_msgs.msg import Engagement
+from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
+from mmal_msgs.srv import ReloadModel
+from mmal_ros.datatypes import Modality
+from mmal_ros.model_card import ModelError
+from mmal_ros.models import PROVIDERS, ModelSet, load_model_set
+from mmal_ros.nodes import parameters
+from mmal_ros.nodes.conversions import (
+    MODALITY_CODES,
+    STATUS_NAMES,
+    estimate_to_message,
+    frame_from_message,
+    model_to_message,
+)
+from mmal_ros.nodes.diagnostics import Diagnostics, Health, RateMeter, Report
+from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL
+from mmal_ros.paths import find_model
+from mmal_ros.pipeline import EngagementPipeline
+
+
+@dataclass(frozen=True)
+class EngagementParameters:
+    """What engagement_node can be told."""
+
+    model: str = parameter("demo", "folder of a model set, or the name of one that comes with the package")
+    rate_hz: float = parameter(10.0, "estimates: 1, 2, 5, 10, 20, 40 or 50", unit="Hz", minimum=1.0, maximum=50.0)
+    max_delay_ms: float = parameter(
+        40.0, "how long an estimate waits for the features of a slow modality", unit="ms", minimum=0.0, maximum=1000.0
+    )
+    providers: list[str] = parameter(["cpu"], "ONNX execution providers, best first", choices=tuple(PROVIDERS))
+    allow_fallback: bool = parameter(True, "go on on the CPU, loudly, when a GPU is not there or fails")
+
+
+class EngagementNode(LifecycleNode):
+    """Windows, models and vote, at the rate that was asked for."""
+
+    def __init__(self, name: str = "engagement_node", **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        parameters.declare(self, EngagementParameters)
+        self.failure = ""
+        """Why the last transition failed, in one sentence."""
+        self._active = False
+        self._rate = RateMeter()
+        self._latest: Engagement | None = None
+        self._diagnostics = Diagnostics(self, self._reports)
+        self._pipeline: EngagementPipeline | None = None
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model set and make the topics."""
+        try:
+            self.settings = parameters.read(self, EngagementParameters)
+            self._pipeline = self._make_pipeline(self._load(self.settings.model))
+        except (ParameterError, ModelError, ValueError) as error:
+            self.failure = str(error)
+            self.get_logger().error(self.failure)
+            return TransitionCallbackReturn.FAILURE
+        self._estimates = self.create_lifecycle_publisher(ENGAGEMENT.type, ENGAGEMENT.name, ENGAGEMENT.qos)
+        self._model_info = self.create_publisher(MODEL_INFO.type, MODEL_INFO.name, MODEL_INFO.qos)
+        self._reload = self.create_service(*RELOAD_MODEL, self._on_reload)
+        self._features = [self._listen(modality) for modality in Modality]
+        self._announce_model()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin with empty windows."""
+        super().on_activate(state)
+        assert self._pipeline is not None
+        self._pipeline = self._make_pipeline(self._pipeline.estimator.models)
+        self._active = True
+        self._rate = RateMeter()
+        self._timer = self.create_timer(1 / self.settings.rate_hz, self._on_timer)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop to publish."""
+        self._active = False
+        self.destroy_timer(self._timer)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget model and topics; the next configuration makes them anew."""
+        for subscription in self._features:
+            self.destroy_subscription(subscription)
+        self.destroy_service(self._reload)
+        self.destroy_publisher(self._estimates)
+        self.destroy_publisher(self._model_info)
+        self._pipeline = None
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop to publish."""
+        self._active = False
+        return TransitionCallbackReturn.SUCCESS
+
+    def now_ns(self) -> int:
+        """The node's clock."""
+        nanoseconds: int = self.get_clock().now().nanoseconds
+        return nanoseconds
+
+    def _load(self, model: str) -> ModelSet:
+        models = load_model_set(find_model(model), self.settings.providers)
+        wanted = PROVIDERS[self.settings.providers[0]]
+        for modality, provider in models.providers.items():
+            if provider != wanted and not self.settings.allow_fallback:
+                raise ModelError(
+                    f"{modality} would run on {provider}, not on {wanted}; set allow_fallback to accept that"
+                )
+        provider = self._provider(models)
+        log = self.get_logger().info if provider == wanted else self.get_logger().error
+        log(f"model {models.card.identity} runs on {provider}" + ("" if provider == wanted else f", not on {wanted}"))
+        return models
+
+    def _make_pipeline(self, models: ModelSet) -> EngagementPipeline:
+        return EngagementPipeline(
+            models,
+            rate_hz=self.settings.rate_hz,
+            max_delay_ns=round(self.settings.max_delay_ms * 1_000_000),
+            allow_fallback=self.settings.allow_fallback,
+        )
+
+    def _listen(self, modality: Modality) -> Any:
+        topic = FEATURES[modality]
+        return self.create_subscription(topic.type, topic.name, partial(self._on_frame, modality), topic.qos)
+
+    def _on_frame(self, modality: Modality, message: FeatureFrameMessage) -> None:
+        if self._active and self._pipeline is not None:
+            self._pipeline.accept(frame_from_message(message, modality), self.now_ns())
+            self._publish_due()
+
+    def _on_timer(self) -> None:
+        """Wake up when the next estimate is due at the latest."""
+        self._publish_due()
+        assert self._pipeline is not None
+        self._timer.timer_period_ns = self._pipeline.schedule.wait_ns(self.now_ns())
+
+    def _publish_due(self) -> None:
+        assert self._pipeline is not None
+        begin_ns = perf_counter_ns()
+        for estimate in self._pipeline.due_estimates(self.now_ns()):
+            compute_ns = perf_counter_ns() - begin_ns
+            self._latest = estimate_to_message(estimate, compute_ns, self.now_ns())
+            self._estimates.publish(self._latest)
+            self._rate.tick()
+            begin_ns = perf_counter_ns()
+
+    def _on_reload(self, request: ReloadModel.Request, response: ReloadModel.Response) -> ReloadModel.Response:
+        assert self._pipeline is not None
+        try:
+            models = self._load(request.model or self.settings.model)
+        except ModelError as error:
+            running = self._pipeline.estimator.models.card.identity
+            response.success, response.message = False, f"{error}; {running} goes on"
+            self.get_logger().error(response.message)
+            return response
+        self._pipeline.use(models)
+        self._announce_model()
+        response.success, response.message = True, f"{models.card.identity} runs now"
+        return response
+
+    def _announce_model(self) -> None:
+        assert self._pipeline is not None
+        models = self._pipeline.estimator.models
+        self._model_info.publish(model_to_message(models, self._provider(models), self.now_ns()))
+
+    def _provider(self, models: ModelSet) -> str:
+        return ", ".join(sorted(set(models.providers.values())))
+
+    def _reports(self) -> Iterable[Report]:
+        if self._pipeline is None or not self._active:
+            return
+        pipeline, models = self._pipeline, self._pipeline.estimator.models
+        rate = self._rate.read()
+        fallbacks = pipeline.estimator.fallbacks
+        slow = rate < 0.9 * self.settings.rate_hz
+        yield Report(
+            "estimates",
+            Health.WARN if slow or fallbacks else Health.OK,
+            "estimates come too slowly" if slow else "a GPU failed; running on the CPU" if fallbacks else "ok",
+            {
+                "rate (Hz)": f"{rate:.1f}",
+                "model": models.card.identity,
+                "provider": self._provider(models),
+                "provider fallbacks": fallbacks,
+                "windows skipped": pipeline.schedule.skipped,
+                "clock jumps": pipeline.clock_jumps,
+                "compute time (ms)": f"{self._latest.compute_time * 1000:.2f}" if self._latest else "",
+                "latency (ms)": f"{self._latest.latency * 1000:.1f}" if self._latest else "",
+            },
+        )
+        for modality in pipeline.windows.feature_sets:
+            yield self._modality_report(pipeline, modality)
+
+    def _modality_report(self, pipeline: EngagementPipeline, modality: Modality) -> Report:
+        rejected = pipeline.windows.rejected[modality]
+        reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
+        status = self._status(modality)
+        bad = {"missing": Health.WARN, "stale": Health.WARN}.get(status, Health.OK)
+        message = status + (f"; frames rejected: {', '.join(sorted(rejected))}" if rejected else "")
+        return Report(
+            modality.value,
+            Health.WARN if rejected else bad,
+            message,
+            {"frames accepted": pipeline.windows.frames_seen[modality], "frames rejected": reasons or 0},
+        )
+
+    def _status(self, modality: Modality) -> str:
+        if self._latest is None:
+            return "missing"
+        return STATUS_NAMES[self._latest.modalities[MODALITY_CODES[modality]].status].value

@@ -1,0 +1,144 @@
+"""The whole graph in one process and one executor: what `mmal run` does without `ros2 launch`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+
+from mmal_msgs.msg import Engagement
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS
+from mmal_ros.nodes.camera_node import CameraNode
+from mmal_ros.nodes.e4_node import E4Node
+from mmal_ros.nodes.engagement_node import EngagementNode
+from mmal_ros.nodes.microphone_node import MicrophoneNode
+from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT
+from mmal_ros.sensors.specs import Sensor
+
+START_DELAY_NS = NANOSECONDS_PER_SECOND // 2
+"""Recordings begin this long after the nodes are told to start, so that all of them are there."""
+SPIN_TIMEOUT_S = 0.2
+STOP_TIMEOUT_S = 5.0
+NODES = {Sensor.CAMERA: CameraNode, Sensor.MICROPHONE: MicrophoneNode, Sensor.WRISTBAND: E4Node}
+
+
+class GraphError(Exception):
+    """A node refused to start; the message is its reason."""
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """What to run: SPECs of the sensors, and parameters by node."""
+
+    sources: Mapping[Sensor, str]
+    engagement: Mapping[str, Any] = field(default_factory=dict)
+    sensors: Mapping[Sensor, Mapping[str, Any]] = field(default_factory=dict)
+    namespace: str = "/mmal"
+
+
+class Graph:
+    """Nodes, executor and a listener to their topics; a context manager that leaves nothing behind.
+
+    `on_engagement` and `on_diagnostics` are called from the executor's thread, with what really went over the topics.
+    """
+
+    def __init__(
+        self,
+        settings: GraphSettings,
+        on_engagement: Callable[[Engagement], None],
+        on_diagnostics: Callable[[DiagnosticArray], None] = lambda message: None,
+    ) -> None:
+        self._settings = settings
+        self._on_engagement = on_engagement
+        self._on_diagnostics = on_diagnostics
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
+        self._nodes: list[Any] = []
+        self.start_ns = 0
+        """When recordings began."""
+
+    def __enter__(self) -> Self:
+        """Start everything; raises GraphError and leaves nothing behind when a node refuses."""
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the caller
+        try:
+            self._executor = SingleThreadedExecutor()
+            self._make_nodes()
+            for node in self._nodes:
+                self._transition(node, node.trigger_configure)
+            self._thread.start()
+            self._begin()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def sensors(self) -> dict[Sensor, Any]:
+        """The running sensor nodes."""
+        return {node.sensor: node for node in self._nodes if hasattr(node, "sensor")}
+
+    def recordings_ended(self) -> list[bool]:
+        """For every recorded source, whether it is over."""
+        return [node.ended for node in self.sensors.values() if node.spec.recorded and node.spec.scheme != "none"]
+
+    def _make_nodes(self) -> None:
+        self._listener = Node("listener", namespace=self._settings.namespace)
+        self._listener.create_subscription(ENGAGEMENT.type, ENGAGEMENT.name, self._on_engagement, ENGAGEMENT.qos)
+        self._listener.create_subscription(DIAGNOSTICS.type, DIAGNOSTICS.name, self._on_diagnostics, DIAGNOSTICS.qos)
+        self._executor.add_node(self._listener)
+        self._add(EngagementNode, self._settings.engagement)
+        for sensor, spec in self._settings.sources.items():
+            self._add(NODES[sensor], {"source": spec, **self._settings.sensors.get(sensor, {})})
+
+    def _add(self, make: Any, values: Mapping[str, Any]) -> None:
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        node = make(namespace=self._settings.namespace, parameter_overrides=overrides)
+        self._nodes.append(node)
+        self._executor.add_node(node)
+
+    def _begin(self) -> None:
+        """Activate: the estimates first, so that they hear the first frame; recordings all at the same moment."""
+        now_ns = self._listener.get_clock().now().nanoseconds
+        self.start_ns = ((now_ns + START_DELAY_NS) // STEP_NS + 1) * STEP_NS
+        for node in self.sensors.values():
+            node.set_parameters([Parameter("recording_start_ns", value=self.start_ns)])
+        for node in self._nodes:
+            self._transition(node, node.trigger_activate)
+
+    def _transition(self, node: Any, trigger: Callable[[], TransitionCallbackReturn]) -> None:
+        if trigger() is not TransitionCallbackReturn.SUCCESS:
+            raise GraphError(node.failure or f"{node.get_name()} did not start; see its log")
+
+    def _spin(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
+        except ExternalShutdownException:
+            return
+
+    def _close(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_TIMEOUT_S)
+        for node in reversed(self._nodes):
+            node.trigger_shutdown()
+            node.destroy_node()
+        if hasattr(self, "_listener"):
+            self._listener.destroy_node()
+        self._executor.shutdown()
+        rclpy.try_shutdown()

@@ -1,0 +1,53 @@
+"""The executables: one node, one process, until Ctrl-C or the end of the launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+
+def camera_node() -> None:
+    """FACE and BODY features from a camera."""
+    from mmal_ros.nodes.camera_node import CameraNode
+
+    spin(CameraNode)
+
+
+def microphone_node() -> None:
+    """AUDIO features from a microphone."""
+    from mmal_ros.nodes.microphone_node import MicrophoneNode
+
+    spin(MicrophoneNode)
+
+
+def e4_node() -> None:
+    """A-PHYS features and raw signals from a wristband."""
+    from mmal_ros.nodes.e4_node import E4Node
+
+    spin(E4Node)
+
+
+def engagement_node() -> None:
+    """Engagement estimates from features."""
+    from mmal_ros.nodes.engagement_node import EngagementNode
+
+    spin(EngagementNode)
+
+
+def spin(make_node: Callable[[], Any]) -> None:
+    """Run a lifecycle node; whoever launched it configures and activates it."""
+    rclpy.init()
+    node = make_node()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        node.get_logger().debug("told to stop")
+    finally:
+        node.trigger_shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()

@@ -1,0 +1,137 @@
+"""What the three sensor nodes share: a SPEC becomes a source, frames go out, diagnostics tell how it is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from mmal_ros.datatypes import STEP_NS, FeatureFrame, Modality
+from mmal_ros.extraction import Extraction
+from mmal_ros.nodes import parameters
+from mmal_ros.nodes.conversions import frame_to_message
+from mmal_ros.nodes.diagnostics import Diagnostics, RateMeter, Report, source_report
+from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.topics import FEATURES, Topic
+from mmal_ros.sensors.source import SourceError, SourceState
+from mmal_ros.sensors.specs import Sensor, Spec, SpecError, parse_spec
+
+
+@dataclass(frozen=True)
+class SensorParameters:
+    """What every sensor node can be told."""
+
+    source: str = parameter("none", "SPEC of the source; `mmal run --help` lists them")
+    recording_start_ns: int = parameter(
+        0,
+        "when a recorded or synthetic source begins; 0: the next full step after activation",
+        unit="ns since the epoch",
+    )
+
+
+class SensorNode(LifecycleNode):
+    """A lifecycle node around one extraction.
+
+    Configuring reads the parameters and loads what is slow to load; activating opens the device. A device that is
+    not there fails nothing: the node comes up, reports and keeps looking.
+    """
+
+    sensor: ClassVar[Sensor]
+    modalities: ClassVar[tuple[Modality, ...]]
+    parameter_class: ClassVar[type[SensorParameters]]
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        parameters.declare(self, self.parameter_class)
+        self.failure = ""
+        """Why the last transition failed, in one sentence."""
+        self._extraction: Extraction | None = None
+        self._rates = {modality: RateMeter() for modality in self.modalities}
+        self._diagnostics = Diagnostics(self, self._reports)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a recording has been played to its end."""
+        return self._extraction is not None and self._extraction.status.state is SourceState.ENDED
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read and check the parameters, make the topics, load the extractor."""
+        try:
+            self.settings = parameters.read(self, self.parameter_class)
+            self.spec = parse_spec(self.sensor, self.settings.source)
+            self._topics = {m: self._publisher(FEATURES[m]) for m in self.modalities}
+            if self.spec.scheme != "none":
+                self._extraction = self._make_extraction(self.spec)
+                self._extraction.prepare()
+        except (ParameterError, SpecError, SourceError, ModuleNotFoundError) as error:
+            return self._failed(error)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the source and begin to publish."""
+        super().on_activate(state)
+        if self._extraction is not None:
+            try:
+                self._extraction.start(self._start_ns())
+            except SourceError as error:
+                return self._failed(error)
+        self.get_logger().info(f"{self.sensor}: {self.spec}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the source."""
+        self._end()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the topics; the next configuration makes them anew."""
+        self._end()
+        for publisher in self._topics.values():
+            self.destroy_publisher(publisher)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the source."""
+        self._end()
+        return TransitionCallbackReturn.SUCCESS
+
+    @abstractmethod
+    def _make_extraction(self, spec: Spec) -> Extraction:
+        """From the source to feature frames; nothing is loaded or opened yet."""
+
+    def now_ns(self) -> int:
+        """The node's clock."""
+        nanoseconds: int = self.get_clock().now().nanoseconds
+        return nanoseconds
+
+    def publish_frame(self, frame: FeatureFrame) -> None:
+        """Send a feature frame out; called from the extraction's thread."""
+        self._topics[frame.modality].publish(frame_to_message(frame, self.sensor.value))
+        self._rates[frame.modality].tick()
+
+    def _publisher(self, topic: Topic) -> Any:
+        return self.create_lifecycle_publisher(topic.type, topic.name, topic.qos)
+
+    def _start_ns(self) -> int:
+        """Recordings begin on the grid of steps, so that every run cuts them alike."""
+        given = self.get_parameter("recording_start_ns").value
+        return given or (self.now_ns() // STEP_NS + 1) * STEP_NS
+
+    def _end(self) -> None:
+        if self._extraction is not None:
+            self._extraction.stop()
+            self._extraction = None
+
+    def _failed(self, error: Exception) -> TransitionCallbackReturn:
+        self.failure = str(error)
+        self.get_logger().error(self.failure)
+        self._end()
+        return TransitionCallbackReturn.FAILURE
+
+    def _reports(self) -> Iterable[Report]:
+        if self._extraction is not None:
+            rates = {modality.value: meter.read() for modality, meter in self._rates.items()}
+            yield source_report(self.sensor.value, self._extraction.status, rates)

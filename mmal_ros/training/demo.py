@@ -1,0 +1,162 @@
+"""Train the demo model set on simulated people: `python -m mmal_ros.training.demo --output models/demo/1`.
+
+Everything is seeded. The features of each session are kept under `.cache/`, so an interrupted run goes on where it
+was; they are computed anew when the simulation or an extractor changed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
+from sklearn.metrics import accuracy_score, f1_score
+
+from mmal_ros.datatypes import Level, Modality, Status
+from mmal_ros.engagement import LEAST_COVERAGE, EngagementEstimator
+from mmal_ros.features.names import FEATURE_SETS as FEATURE_NAMES
+from mmal_ros.model_card import ModalityCard, ModelCard, make_current, sha256, write_card
+from mmal_ros.models import load_model_set
+from mmal_ros.training.export import export_classifier
+from mmal_ros.training.fit import calibrate, fit
+from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.sessions import FEATURE_SETS, LabelledWindows, labelled_windows, recorded, stacked
+
+PURPOSE = (
+    "A demonstration that the software runs from sensor to estimate. Trained on simulated people only: not for any "
+    "statement about a real person, not for clinical use, not for research results."
+)
+SEED = 20_261
+CONSOLE = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is simulated for what; a person's number is the seed of all she does."""
+
+    train: range = range(1, 21)
+    calibrate: range = range(21, 25)
+    test: range = range(25, 31)
+    duration_s: float = 100.0
+
+    @property
+    def everybody(self) -> list[int]:
+        """All people."""
+        return [*self.train, *self.calibrate, *self.test]
+
+
+def main(
+    output: Annotated[Path, typer.Option(help="folder of the version, models/<name>/<version>")],
+    cache: Annotated[Path, typer.Option(help="where the features of the sessions are kept")] = Path(".cache/synthetic"),
+    jobs: Annotated[int, typer.Option(help="sessions that are simulated at the same time")] = 2,
+) -> None:
+    """Simulate, train, calibrate, export, measure and describe the demo model set."""
+    plan = Plan()
+    sessions = simulate(plan, cache, jobs)
+    networks = {modality: train(modality, plan, sessions) for modality in FEATURE_SETS}
+    card = write_model_set(output, networks, plan)
+    card.metrics.update(measure(output, [sessions[seed] for seed in plan.test]))
+    write_card(output, card)
+    make_current(output.parent, output.name)
+    CONSOLE.print(_table(card.metrics))
+
+
+def simulate(plan: Plan, cache: Path, jobs: int) -> dict[int, LabelledWindows]:
+    """The windows of everybody, by seed."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    spawn = multiprocessing.get_context("spawn")  # MediaPipe and openSMILE run threads, which do not survive a fork
+    with ProcessPoolExecutor(jobs, spawn) as pool, Progress(*columns, console=CONSOLE) as progress:
+        task = progress.add_task("simulating people", total=len(plan.everybody))
+        futures = {pool.submit(recorded, seed, plan.duration_s, cache): seed for seed in plan.everybody}
+        for _ in as_completed(futures):
+            progress.advance(task)
+    return {seed: labelled_windows(future.result(), seed, plan.duration_s) for future, seed in futures.items()}
+
+
+def train(modality: Modality, plan: Plan, sessions: dict[int, LabelledWindows]) -> EngagementLSTM:
+    """A calibrated classifier of one modality."""
+    network = fit(stacked([sessions[seed] for seed in plan.train], modality, LEAST_COVERAGE), SEED)
+    calibrate(network, stacked([sessions[seed] for seed in plan.calibrate], modality, LEAST_COVERAGE))
+    return network
+
+
+def write_model_set(folder: Path, networks: dict[Modality, EngagementLSTM], plan: Plan) -> ModelCard:
+    """Export the networks and describe them; the metrics are still missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for modality, network in networks.items():
+        export_classifier(network, folder / f"{modality}.onnx")
+    card = ModelCard(
+        purpose=PURPOSE,
+        name=folder.parent.name,
+        version=folder.name,
+        created=date.today().isoformat(),
+        modalities={modality: _describe(modality, network, folder) for modality, network in networks.items()},
+        training={
+            "data": "mmal_ros.sensors.synthetic through the live extractors",
+            "command": f"python -m mmal_ros.training.demo --output {folder}",
+            "seconds_per_person": plan.duration_s,
+            "people": {"train": [*plan.train], "calibrate": [*plan.calibrate], "test": [*plan.test]},
+            "seed": SEED,
+            "torch": torch.__version__,
+        },
+    )
+    write_card(folder, card)
+    return card
+
+
+def measure(folder: Path, sessions: Sequence[LabelledWindows]) -> dict[str, Any]:
+    """Accuracy and macro-F1 of the exported set on people it has not seen, each modality alone and the vote."""
+    windows = [window for session in sessions for window in session.windows]
+    truth = np.array([level for session in sessions for level in session.levels])
+    estimates = EngagementEstimator(load_model_set(folder)).estimate_batch(windows)
+    found: dict[str, Any] = {"windows": len(windows), "people": len(sessions)}
+    for modality in FEATURE_SETS:
+        heard = np.array([estimate.status[modality] is not Status.MISSING for estimate in estimates])
+        levels = np.array([estimate.by_modality[modality].argmax() for estimate in estimates])
+        found[modality] = _scores(truth[heard], levels[heard])
+    answered = np.array([estimate.level is not None for estimate in estimates])
+    levels = np.array([estimate.level if estimate.level is not None else -1 for estimate in estimates])
+    found["vote"] = _scores(truth[answered], levels[answered])
+    found["constant"] = _scores(truth, np.full_like(truth, np.bincount(truth).argmax()))
+    return found
+
+
+def _scores(truth: Any, found: Any) -> dict[str, float]:
+    return {
+        "accuracy": round(float(accuracy_score(truth, found)), 3),
+        "macro_f1": round(float(f1_score(truth, found, labels=list(Level), average="macro", zero_division=0)), 3),
+    }
+
+
+def _describe(modality: Modality, network: EngagementLSTM, folder: Path) -> ModalityCard:
+    feature_set = FEATURE_SETS[modality]
+    return ModalityCard(
+        file=f"{modality}.onnx",
+        sha256=sha256(folder / f"{modality}.onnx"),
+        feature_set=feature_set,
+        features=list(FEATURE_NAMES[feature_set][1]),
+        mean=network.mean.tolist(),
+        deviation=network.deviation.tolist(),
+        temperature=float(network.temperature),
+    )
+
+
+def _table(metrics: dict[str, Any]) -> Table:
+    table = Table("", "accuracy", "macro-F1", title=f"{metrics['people']} simulated people that it has not seen")
+    for name in (*FEATURE_SETS, "vote", "constant"):
+        table.add_row(name, f"{metrics[name]['accuracy']:.3f}", f"{metrics[name]['macro_f1']:.3f}")
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,83 @@
+"""Installs the package: with colcon in a ROS 2 workspace, or with pip where there is no ROS (README.md)."""
+
+import os
+from glob import glob
+
+from setuptools import find_packages, setup
+
+PACKAGE = "mmal_ros"
+NODES = ["camera_node", "microphone_node", "e4_node", "engagement_node"]
+ROS_WHEELS = [
+    "ros-rclpy[fastrtps]==7.1.6",
+    "ros-std-msgs==5.3.6",
+    "ros-sensor-msgs==5.3.6",
+    "ros-diagnostic-msgs==5.3.6",
+    "ros-std-srvs==5.3.6",
+    "ros-lifecycle-msgs==2.0.3",
+]
+"""ROS 2 Jazzy from the package index, for machines without a ROS installation."""
+SYNTHETIC = ["scikit-image>=0.24", "neurokit2>=0.2.10"]
+TRAIN = ["torch==2.13.0", "onnx>=1.17", "scikit-learn>=1.5"]
+
+
+def share_files():
+    """Models, configuration and launch files, folder by folder, into share/mmal_ros."""
+    files = {"": ["package.xml"], "launch": glob("launch/*.py"), "config": glob("config/*.yaml")}
+    for folder, _, names in os.walk("models"):
+        files[folder] = [os.path.join(folder, name) for name in names]
+    return [(os.path.join("share", PACKAGE, folder), names) for folder, names in files.items() if names]
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Live engagement of a child with a robot, from camera, microphone and wristband",
+    maintainer="mmal_ros maintainers",
+    maintainer_email="maintainers@mmal-ros.org",
+    license="Apache-2.0",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    python_requires=">=3.11,<3.13",
+    zip_safe=False,
+    install_requires=[
+        "numpy<2",  # mediapipe needs it
+        "scipy>=1.11",
+        "onnxruntime-gpu>=1.20; platform_machine == 'x86_64'",  # also runs where there is no GPU
+        "onnxruntime>=1.20; platform_machine != 'x86_64'",
+        "pydantic>=2.6",
+        "pandas>=2.1",
+        "typer>=0.12",
+        "rich>=13",
+    ],
+    extras_require={
+        "robot": [
+            "mediapipe==0.10.21",  # later wheels come without the models of face and pose; brings OpenCV
+            "PyAudio==0.2.14",
+            "av>=12",
+            "bleak>=1.0",
+            "opensmile==2.6.0",
+            "pyarrow<25",  # with numpy<2 a later one breaks `import opensmile`
+        ],
+        "synthetic": SYNTHETIC,
+        "ros": ROS_WHEELS,
+        "train": TRAIN,
+        "test": [
+            *TRAIN,
+            *SYNTHETIC,
+            "bumble==0.0.236",
+            "hypothesis>=6",
+            "mypy>=1.11",
+            "psutil>=5",
+            "pytest<9",  # launch_testing's plugin
+            "pytest-timeout>=2",
+            "PyYAML>=6",
+            "ruff>=0.6",
+        ],
+    },
+    data_files=[("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]), *share_files()],
+    entry_points={
+        "console_scripts": [
+            "mmal = mmal_ros.cli:main",
+            *(f"{node} = mmal_ros.nodes.main:{node}" for node in NODES),
+        ]
+    },
+)

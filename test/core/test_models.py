@@ -1,0 +1,165 @@
+"""A model set is loaded as one thing or refused as one thing, with the reason."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmal_ros.datatypes import STEPS_PER_WINDOW, Modality
+from mmal_ros.features.names import SIZES
+from mmal_ros.model_card import ModelError, make_current, read_card
+from mmal_ros.models import load_model_set, resolve_version
+from rigs.model_sets import CHOSEN_SETS, DAMAGES, edit_card, write_model_set
+
+REASONS = {
+    "no card": ["is no model set", "model.json"],
+    "card is not JSON": ["model.json", "the file", "Invalid JSON"],
+    "unknown field": ["model.json", "colour", "not permitted"],
+    "field missing": ["model.json", "purpose", "required"],
+    "no modality": ["model.json", "names no modality"],
+    "other classes": ["model.json", "['low', 'high']", "['low', 'medium', 'high']"],
+    "other step": ["model.json", "10 steps of 50 ms", "10 steps of 100 ms"],
+    "card of another opset": ["model.json", "opset", "17"],
+    "wrong hash": ["audio.onnx", "SHA-256"],
+    "file changed afterwards": ["face.onnx", "SHA-256"],
+    "file missing": ["body.onnx", "not there"],
+    "file outside the folder": ["audio.onnx", "not there"],
+    "other feature order": ["feature 3 of audio", "'mfcc_5'", "expected 'mfcc_4'"],
+    "feature missing": ["audio has 23 features", "24"],
+    "other feature set": ["feature 0 of audio", "'mfcc_1'", "'Loudness_sma3'"],
+    "unknown feature set": ["'opensmile-is09'", "no feature set of audio", "opensmile-egemaps", "spectral"],
+    "feature set of another modality": ["'e4'", "no feature set of audio"],
+    "no temperature": ["modalities.audio.temperature", "greater than 0"],
+    "truncated": ["audio.onnx", "cannot load"],
+    "file of an unknown opset": ["audio.onnx", "cannot load", "99"],
+    "more features": ["audio.onnx", "inputs", "[10, 25]", "expected", "[10, 24]"],
+    "fewer steps": ["audio.onnx", "inputs", "[9, 24]", "[10, 24]"],
+    "two classes": ["audio.onnx", "outputs", "[2]", "[3]"],
+    "output of another name": ["audio.onnx", "outputs", "logits_", "probabilities"],
+    "fixed batch": ["audio.onnx", "batch"],
+    "gives NaN": ["audio.onnx", "no probabilities", "nan"],
+}
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "demo"
+    write_model_set(folder)
+    return folder
+
+
+def test_a_good_model_set_answers_for_every_modality(model_folder: Path) -> None:
+    models = load_model_set(model_folder)
+    assert models.card.identity == "demo/1"
+    assert models.card.feature_sets == CHOSEN_SETS
+    assert set(models.providers.values()) == {"CPUExecutionProvider"}
+    for modality in Modality:
+        features = np.ones((STEPS_PER_WINDOW, SIZES[modality]), np.float32)
+        probabilities = models.classifiers[modality](features, np.ones(STEPS_PER_WINDOW, np.float32))
+        assert probabilities.shape == (3,)
+        assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_an_answer_is_not_overwritten_by_the_next_one(model_folder: Path) -> None:
+    """The output buffer is bound once; what was handed out before must stay."""
+    audio = load_model_set(model_folder).classifiers[Modality.AUDIO]
+    random, mask = np.random.default_rng(0), np.ones(10, np.float32)
+    first = audio(random.standard_normal((10, 24), np.float32), mask)
+    kept = first.copy()
+    assert not np.array_equal(audio(random.standard_normal((10, 24), np.float32), mask), kept)
+    assert np.array_equal(first, kept)
+
+
+def test_a_classifier_answers_a_batch_bitwise_like_one_by_one(model_folder: Path) -> None:
+    random = np.random.default_rng(0)
+    for modality, classifier in load_model_set(model_folder).classifiers.items():
+        features = random.standard_normal((67, 10, SIZES[modality])).astype(np.float32)
+        mask = (random.random((67, 10)) > 0.3).astype(np.float32)
+        one_by_one = np.stack([classifier(*pair) for pair in zip(features, mask, strict=True)])
+        for n in (1, 2, 64, 67):
+            assert np.array_equal(classifier.batch(features[:n], mask[:n]), one_by_one[:n])
+
+
+def test_every_damage_has_a_reason() -> None:
+    assert REASONS.keys() == DAMAGES.keys()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_model_set_is_refused_with_the_reason(model_folder: Path, damage: str) -> None:
+    DAMAGES[damage](model_folder / "1")
+    with pytest.raises(ModelError) as refusal:
+        load_model_set(model_folder / "1")
+    for words in REASONS[damage]:
+        assert words in str(refusal.value)
+
+
+def test_the_live_version_is_the_one_that_current_names(model_folder: Path) -> None:
+    write_model_set(model_folder, "2", seed=7)
+    assert load_model_set(model_folder).card.identity == "demo/2"
+    make_current(model_folder, "1")
+    assert load_model_set(model_folder).card.identity == "demo/1"
+    assert load_model_set(model_folder / "2").card.identity == "demo/2", "a version can be asked for directly"
+    assert sorted(p.name for p in model_folder.iterdir()) == ["1", "2", "current"], "no scratch file is left"
+
+
+def test_a_current_that_names_nothing_is_refused(model_folder: Path) -> None:
+    make_current(model_folder, "9")
+    with pytest.raises(ModelError, match="current names version '9', which is not there"):
+        resolve_version(model_folder)
+
+
+def test_a_mistyped_model_gets_a_hint(model_folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"dmeo is no model set.*did you mean .*demo\?"):
+        load_model_set(model_folder.with_name("dmeo"))
+
+
+def test_a_card_with_fewer_modalities_loads_what_it_has(tmp_path: Path) -> None:
+    write_model_set(tmp_path / "voice", feature_sets={Modality.AUDIO: "spectral"})
+    assert list(load_model_set(tmp_path / "voice").classifiers) == [Modality.AUDIO]
+
+
+@pytest.mark.parametrize("providers", [["gpu"], ["cuda", "GPU"], []])
+def test_an_unknown_provider_is_refused(model_folder: Path, providers: list[str]) -> None:
+    with pytest.raises(ModelError, match="choose from .*'cuda', 'cpu'"):
+        load_model_set(model_folder, providers)
+
+
+@pytest.mark.parametrize("providers", [["cuda", "cpu"], ["tensorrt", "cuda", "cpu"], ["cuda"]])
+def test_the_provider_in_use_is_reported_not_the_one_that_was_asked_for(
+    model_folder: Path, providers: list[str]
+) -> None:
+    if _a_gpu_works():
+        pytest.skip("this machine has a GPU that ONNX Runtime can use")
+    models = load_model_set(model_folder, providers)
+    assert models.providers == dict.fromkeys(Modality, "CPUExecutionProvider")
+
+
+def test_a_runtime_without_gpu_support_loads_without_a_warning(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain `onnxruntime` wheel knows no CUDA at all and warns when it is asked for; we report it ourselves."""
+    for place in ("onnxruntime", "onnxruntime.capi._pybind_state"):
+        monkeypatch.setattr(f"{place}.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        models = load_model_set(model_folder, ["cuda", "cpu"])
+    assert set(models.providers.values()) == {"CPUExecutionProvider"}
+
+
+def test_a_card_survives_being_written_and_read(model_folder: Path) -> None:
+    card = read_card(model_folder / "1")
+    edit_card(model_folder / "1", lambda content: content.update(metrics={"macro F1": 0.4}))
+    again = read_card(model_folder / "1")
+    assert again.metrics == {"macro F1": 0.4}
+    assert again.modalities == card.modalities
+
+
+def _a_gpu_works() -> bool:
+    """Asked in a process of its own: a failing CUDA prints and leaves libraries behind."""
+    code = "import ctypes; ctypes.CDLL('libcuda.so.1')"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -1,0 +1,182 @@
+"""engagement_node, in a process of its own, with feature frames from this one."""
+
+from __future__ import annotations
+
+import array
+import math
+import time
+
+import numpy as np
+import pytest
+from lifecycle_msgs.msg import Transition
+from rigs.model_sets import CHOSEN_SETS, write_model_set
+from rigs.ros import latest_reports, message_of, node_process, participant, values_of, wait_until
+
+from mmal_msgs.msg import Engagement, ModalityEstimate
+from mmal_msgs.srv import ReloadModel
+from mmal_ros.datatypes import FeatureFrame, Modality
+from mmal_ros.features.names import SIZES
+from mmal_ros.nodes.conversions import MODALITY_CODES, frame_to_message
+from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES, MODEL_INFO
+
+NODE = "engagement_node"
+
+
+@pytest.fixture
+def ros():
+    with participant() as someone:
+        yield someone
+
+
+@pytest.fixture
+def models(tmp_path):
+    write_model_set(tmp_path / "random", "1", seed=0)
+    return tmp_path / "random"
+
+
+def frame(modality: Modality, stamp_ns: int | None = None) -> FeatureFrame:
+    values = np.random.default_rng(0).standard_normal(SIZES[modality]).astype(np.float32)
+    return FeatureFrame(modality, stamp_ns or time.time_ns(), values, True, 1.0, CHOSEN_SETS[modality])
+
+
+def feed(publishers, seconds: float, rate_hz: float = 20) -> None:
+    """Frames of every modality at a steady rate."""
+    for _ in range(round(seconds * rate_hz)):
+        for modality, publisher in publishers.items():
+            publisher.publish(frame_to_message(frame(modality), "test"))
+        time.sleep(1 / rate_hz)
+
+
+def part(message: Engagement, modality: Modality) -> ModalityEstimate:
+    return message.modalities[MODALITY_CODES[modality]]
+
+
+def test_estimates_come_at_a_steady_rate_while_all_sensors_are_dead(ros, models):
+    """Nobody publishes features: ten times a second the node says that it does not know."""
+    estimates = ros.listen(ENGAGEMENT)
+    with node_process(NODE, model=models):
+        ros.activate(NODE)
+        wait_until(lambda: len(estimates) >= 30, 20)
+
+    assert {message.level for message in estimates} == {Engagement.UNKNOWN}
+    assert all(part.status == ModalityEstimate.MISSING for message in estimates for part in message.modalities)
+    assert all(math.isnan(message.latency) for message in estimates)
+    ids = [message.window_id for message in estimates]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+def test_four_modalities_are_heard_and_the_one_that_stops_is_named(ros, models):
+    """The wristband falls silent: after a second A-PHYS is missing, and the other three go on voting."""
+    estimates = ros.listen(ENGAGEMENT)
+    with node_process(NODE, model=models):
+        ros.activate(NODE)
+        publishers = {modality: ros.publisher(FEATURES[modality]) for modality in Modality}
+        feed(publishers, 2)
+        everyone = estimates[-1]
+        del publishers[Modality.PHYSIOLOGY]
+        feed(publishers, 2)
+        without = estimates[-1]
+
+    assert {one.status for one in everyone.modalities} == {ModalityEstimate.VALID}
+    assert everyone.level != Engagement.UNKNOWN
+    assert everyone.model_version == "random/1"
+    assert np.isclose(sum(everyone.probabilities), 1, atol=1e-5)
+    assert 0 <= everyone.latency < 5
+    assert 0 < everyone.compute_time < 5
+    assert part(without, Modality.PHYSIOLOGY).status == ModalityEstimate.MISSING
+    assert part(without, Modality.FACE).status == ModalityEstimate.VALID
+
+
+def test_wrong_frames_are_rejected_counted_and_reported(ros, models):
+    """NaN, a wrong length, another feature list and a stamp of tomorrow: estimates go on without them."""
+    estimates, diagnostics = ros.listen(ENGAGEMENT), ros.listen(DIAGNOSTICS)
+    with node_process(NODE, model=models):
+        ros.activate(NODE)
+        publisher = ros.publisher(FEATURES[Modality.AUDIO])
+        good = frame_to_message(frame(Modality.AUDIO), "test")
+        for spoil in (
+            {"values": array.array("f", [math.nan] * SIZES[Modality.AUDIO])},
+            {"values": array.array("f", [1.0] * 3)},
+            {"feature_set": "opensmile-egemaps"},
+            {"header": frame_to_message(frame(Modality.AUDIO, time.time_ns() + 86_400 * 10**9), "x").header},
+            {"header": frame_to_message(frame(Modality.AUDIO, 1), "x").header},
+        ):
+            message = frame_to_message(frame(Modality.AUDIO), "test")
+            for name, value in spoil.items():
+                setattr(message, name, value)
+            publisher.publish(message)
+        publisher.publish(good)
+        publisher.publish(good)
+        wait_until(lambda: "of a wrong length" in message_of(diagnostics, "audio"), 10)
+        count = len(estimates)
+        wait_until(lambda: len(estimates) > count + 5, 5)
+
+    said = values_of(diagnostics, "audio")["frames rejected"]
+    for reason in ("NaN", "wrong length", "another feature list", "future", "before every window", "earlier one"):
+        assert reason in said, said
+    assert part(estimates[-1], Modality.AUDIO).frames_seen == 1
+
+
+def test_another_model_is_taken_over_between_two_estimates_and_a_broken_one_is_refused(ros, models, tmp_path):
+    """The next version is loaded without a gap; the one that is damaged changes nothing."""
+    estimates = ros.listen(ENGAGEMENT)
+    info = ros.listen(MODEL_INFO)
+    write_model_set(tmp_path / "better", "2", seed=7)
+    broken = write_model_set(tmp_path / "broken", "3", seed=8)
+    (broken / "face.onnx").write_bytes(b"not a model")
+    with node_process(NODE, model=models):
+        ros.activate(NODE)
+        wait_until(lambda: len(estimates) > 5, 10)
+        refused = ros.call(ReloadModel, "model/reload", ReloadModel.Request(model=str(tmp_path / "broken")))
+        taken = ros.call(ReloadModel, "model/reload", ReloadModel.Request(model=str(tmp_path / "better")))
+        count = len(estimates)
+        wait_until(lambda: len(estimates) > count + 5, 10)
+        wait_until(lambda: info[-1].version == "2", 10)
+
+    assert not refused.success
+    assert "face.onnx" in refused.message
+    assert "random/1 goes on" in refused.message
+    assert taken.success
+    assert estimates[-1].model_version == "better/2"
+    assert info[0].provider == "CPUExecutionProvider"
+    ids = [message.window_id for message in estimates]
+    assert ids == list(range(ids[0], ids[0] + len(ids))), "an estimate was missed"
+
+
+def test_a_model_that_is_not_there_is_an_error_that_says_so(ros, tmp_path):
+    """Configuring fails; the node stays, unconfigured, and its log names the folder."""
+    with node_process(NODE, model=tmp_path / "nowhere") as process:
+        assert not ros.change_state(NODE, Transition.TRANSITION_CONFIGURE)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "nowhere is no model set" in log
+
+
+def test_a_gpu_that_is_not_there_is_reported_and_replaced(ros, models):
+    """CUDA was asked for on a machine without: the node runs on the CPU and says so; there is no GPU in CI."""
+    diagnostics = ros.listen(DIAGNOSTICS)
+    with node_process(NODE, model=models, providers="[cuda, cpu]") as process:
+        ros.activate(NODE)
+        wait_until(lambda: "estimates" in latest_reports(diagnostics), 10)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    values = values_of(diagnostics, "estimates")
+    assert values["provider"] in ("CPUExecutionProvider", "CUDAExecutionProvider")
+    if values["provider"] == "CPUExecutionProvider":
+        assert "runs on CPUExecutionProvider, not on CUDAExecutionProvider" in log
+
+
+def test_a_node_can_be_deactivated_and_activated_again(ros, models):
+    """Between two sessions the node rests: no estimates, and afterwards they go on."""
+    estimates = ros.listen(ENGAGEMENT)
+    with node_process(NODE, model=models):
+        ros.activate(NODE)
+        wait_until(lambda: len(estimates) > 3, 10)
+        assert ros.change_state(NODE, Transition.TRANSITION_DEACTIVATE)
+        time.sleep(0.3)
+        count = len(estimates)
+        time.sleep(0.7)
+        assert len(estimates) == count
+        assert ros.change_state(NODE, Transition.TRANSITION_CLEANUP)
+        ros.activate(NODE)
+        wait_until(lambda: len(estimates) > count + 3, 10)
