@@ -20,7 +20,7 @@ SYNTHETIC = ["scikit-image>=0.24", "neurokit2>=0.2.10"]
 TRAIN = ["torch==2.13.0", "onnx>=1.17", "scikit-learn>=1.5"]
 
 
-def share_files():
+def share_files() -> list[tuple[str, list[str]]]:
     """Models, configuration and launch files, folder by folder, into share/mmal_ros."""
     files = {"": ["package.xml"], "launch": glob("launch/*.py"), "config": glob("config/*.yaml")}
     for folder, _, names in os.walk("models"):

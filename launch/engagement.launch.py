@@ -9,7 +9,6 @@ A node that dies is started again and goes through the same steps; the others do
 
 from pathlib import Path
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler
 from launch.conditions import LaunchConfigurationNotEquals
 from launch.event_handlers import OnProcessStart
@@ -19,6 +18,8 @@ from launch_ros.actions import LifecycleNode
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
+
+from launch import LaunchDescription
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 RESPAWN_DELAY_S = 1.0

@@ -6,7 +6,7 @@ The other measurements (between processes, with a camera, for hours) need the ch
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter, perf_counter_ns
 
@@ -48,7 +48,7 @@ def measure_compute(models: ModelSet, rounds: int = 2000) -> list[Measurement]:
         for modality, classifier in models.classifiers.items():
             classifier(window.features[modality], window.mask[modality])
 
-    parts = {
+    parts: dict[str, Callable[[], object]] = {
         "window, four LSTMs, vote": lambda: estimator.estimate(pipeline.windows.window(end_ns)),
         "four LSTMs": classify,
         "window": lambda: pipeline.windows.window(end_ns),

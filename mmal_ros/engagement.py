@@ -80,7 +80,7 @@ class EngagementEstimator:
                 continue
             features = np.stack([windows[i].features[modality] for i in indices])
             mask = np.stack([windows[i].mask[modality] for i in indices])
-            votes = classifier.batch(features, mask)
+            votes = self._run(classifier, features, mask)
             for i, *vote in zip(indices, votes, confidence(votes).tolist(), strict=True):
                 heard[i][modality] = (vote[0], vote[1])
         return [self._fuse(window, votes) for window, votes in zip(windows, heard, strict=True)]

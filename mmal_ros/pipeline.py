@@ -17,6 +17,10 @@ BATCH = 64
 """Windows that a recording scores at once; more is not faster."""
 
 
+TAIL_NS = 300_000_000
+"""How much longer than the first recording the others are read: a packet of a wristband is not longer."""
+
+
 class EngagementPipeline:
     """Takes feature frames in as they come and says what is due."""
 
@@ -72,14 +76,18 @@ def frames_of_samples(
 ) -> Iterator[tuple[int, FeatureFrame | None]]:
     """Runs recorded sources through their extractors in the order of time, until the first (or last) of them ends.
 
-    Yields (time, frame) for every frame, and (time, None) after every sample: time goes on also without frames.
+    Yields (time, frame) for every frame, and (time, None) after every sample: time goes on also without frames. It
+    stops at the end; but what the other sources measured before it still comes in, as it does live.
     """
     streams = [_keyed(index, source) for index, (source, _) in enumerate(sources)]
-    for now_ns, index, sample in merge(*streams, key=lambda entry: entry[:2]):
+    over_ns: int | None = None
+    for end_ns, index, sample in merge(*streams, key=lambda entry: entry[:2]):
         if sample is None:
-            if until_last:
-                continue
+            over_ns = end_ns if over_ns is None and not until_last else over_ns
+            continue
+        if over_ns is not None and end_ns > over_ns + TAIL_NS:
             return
+        now_ns = end_ns if over_ns is None else over_ns
         for frame in sources[index][1].process(sample):
             yield now_ns, frame
         yield now_ns, None

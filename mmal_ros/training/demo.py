@@ -30,7 +30,7 @@ from mmal_ros.models import load_model_set
 from mmal_ros.training.export import export_classifier
 from mmal_ros.training.fit import calibrate, fit
 from mmal_ros.training.networks import EngagementLSTM
-from mmal_ros.training.sessions import FEATURE_SETS, LabelledWindows, labelled_windows, recorded, stacked
+from mmal_ros.training.sessions import FEATURE_SETS, LabelledWindows, fingerprint, labelled_windows, recorded, stacked
 
 PURPOSE = (
     "A demonstration that the software runs from sensor to estimate. Trained on simulated people only: not for any "
@@ -73,11 +73,13 @@ def main(
 
 def simulate(plan: Plan, cache: Path, jobs: int) -> dict[int, LabelledWindows]:
     """The windows of everybody, by seed."""
+    folder = cache / fingerprint()
+    folder.mkdir(parents=True, exist_ok=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
     spawn = multiprocessing.get_context("spawn")  # MediaPipe and openSMILE run threads, which do not survive a fork
     with ProcessPoolExecutor(jobs, spawn) as pool, Progress(*columns, console=CONSOLE) as progress:
         task = progress.add_task("simulating people", total=len(plan.everybody))
-        futures = {pool.submit(recorded, seed, plan.duration_s, cache): seed for seed in plan.everybody}
+        futures = {pool.submit(recorded, seed, plan.duration_s, folder): seed for seed in plan.everybody}
         for _ in as_completed(futures):
             progress.advance(task)
     return {seed: labelled_windows(future.result(), seed, plan.duration_s) for future, seed in futures.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -48,12 +49,10 @@ class LabelledWindows:
     levels: list[Level]
 
 
-def recorded(seed: int, duration_s: float, cache: Path) -> Path:
-    """The features of the session of person `seed`, computed unless they are in the cache (about half real time)."""
-    folder = cache / fingerprint()
+def recorded(seed: int, duration_s: float, folder: Path) -> Path:
+    """The features of the session of person `seed`, computed (about in real time on one core) unless they are there."""
     path = folder / f"person{seed:04d}_{duration_s:g}s.npz"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         write_recording(path, START_NS, _frames(seed, duration_s))
     return path
 
@@ -86,13 +85,12 @@ def stacked(
 
 
 def fingerprint() -> str:
-    """Names the code that makes the features: other code, other cache."""
-    assert datatypes.__file__ is not None
+    """Names the code that makes the features, whatever its comments and layout: other code, other cache."""
     folders = (Path(str(module.__file__)).parent for module in (synthetic, features))
-    sources = [Path(datatypes.__file__), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
+    sources = [Path(str(datatypes.__file__)), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
     digest = hashlib.sha256()
     for path in sources:
-        digest.update(path.read_bytes())
+        digest.update(ast.dump(ast.parse(path.read_text())).encode())
     return digest.hexdigest()[:12]
 
 

@@ -281,6 +281,13 @@ def test_a_bad_frame_changes_nothing_but_its_count(name: str) -> None:
     assert windows.add(replace(GOOD, stamp_ns=NOON_NS), NOON_NS) is None, "the next good one is welcome"
 
 
+@pytest.mark.parametrize("value", [1e30, -3e38, 1e-40, 0.0])
+def test_a_value_may_be_huge_or_tiny_as_long_as_it_is_finite(value: float) -> None:
+    windows = SlidingWindows(SETS)
+    assert windows.add(replace(GOOD, values=np.full(24, value, np.float32)), NOON_NS) is None
+    assert windows.window(NOON_NS).features[AUDIO][-1, 0] == np.float32(value)
+
+
 def test_a_little_ahead_of_the_clock_is_not_the_future() -> None:
     windows = SlidingWindows(SETS)
     assert windows.add(replace(GOOD, stamp_ns=NOON_NS + 500 * MS), NOON_NS) is None

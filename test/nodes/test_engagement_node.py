@@ -9,8 +9,6 @@ import time
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from rigs.model_sets import CHOSEN_SETS, write_model_set
-from rigs.ros import latest_reports, message_of, node_process, participant, values_of, wait_until
 
 from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_msgs.srv import ReloadModel
@@ -18,6 +16,8 @@ from mmal_ros.datatypes import FeatureFrame, Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.nodes.conversions import MODALITY_CODES, frame_to_message
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES, MODEL_INFO
+from rigs.model_sets import CHOSEN_SETS, write_model_set
+from rigs.ros import latest_reports, message_of, node_process, participant, values_of, wait_until
 
 NODE = "engagement_node"
 

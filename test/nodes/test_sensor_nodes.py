@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from rigs.ros import message_of, node_process, participant, values_of, wait_until
 from sensor_msgs.msg import Image
 
 from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.nodes.conversions import to_ns, to_time
 from mmal_ros.nodes.topics import DIAGNOSTICS, FEATURES, IMAGE, SIGNALS, camera_topic
+from rigs.ros import message_of, node_process, participant, values_of, wait_until
 
 ROBOT_CAMERA = "/camera/front/image_raw"
 

@@ -18,6 +18,7 @@ from bumble.transport import open_transport
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
 from dbus_fast.auth import AuthExternal
+
 from rigs.ble_bluez_objects import (
     ADAPTER,
     ADAPTER_PATH,

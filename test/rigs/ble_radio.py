@@ -17,6 +17,7 @@ from bumble import hci
 from bumble.controller import Controller
 from bumble.link import LocalLink
 from bumble.transport import open_transport
+
 from rigs.ble_process import serve
 
 SUPERVISION_TIMEOUT_S = 2.0

@@ -16,6 +16,7 @@ import sys
 import time
 
 from bumble.gatt import Service
+
 from rigs.ble_peripheral import Peripheral, notifying
 from rigs.ble_process import serve
 

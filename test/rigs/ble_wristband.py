@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 from bumble.gatt import Characteristic, CharacteristicValue, Service
+
+from mmal_ros.sensors.e4_packets import RATE_HZ, Layout, Stream
 from rigs.ble_e4_encoders import VALUES_PER_PACKET, counting_signal, encode
 from rigs.ble_peripheral import Peripheral, notifying
 from rigs.ble_process import serve
-
-from mmal_ros.sensors.e4_packets import RATE_HZ, Layout, Stream
 
 NAME = "Empatica E4"
 ADDRESS = "F0:F1:F2:F3:F4:E4"

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from rigs.mjpeg_camera import MjpegCamera, number_of
 
 from mmal_ros.datatypes import Sample
 from mmal_ros.sensors import camera as camera_module
 from mmal_ros.sensors.backlog import Backlog
 from mmal_ros.sensors.camera import Camera
 from mmal_ros.sensors.source import SourceError, SourceState
+from rigs.mjpeg_camera import MjpegCamera, number_of
 
 DETECTED_S = 2.0
 PATIENCE_S = 20.0

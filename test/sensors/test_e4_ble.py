@@ -12,14 +12,14 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from rigs.ble_e4_encoders import CYCLE, numbers_of
-from rigs.ble_listener import Listener
-from rigs.ble_process import RigProcess
-from rigs.bluetooth import BUS_VARIABLE, WRISTBAND_ADDRESS, WRISTBAND_NAME, VirtualBluetooth
 
 from mmal_ros.sensors.e4_ble import E4Bluetooth
 from mmal_ros.sensors.e4_packets import RATE_HZ, Layout, Stream
 from mmal_ros.sensors.source import SourceState
+from rigs.ble_e4_encoders import CYCLE, numbers_of
+from rigs.ble_listener import Listener
+from rigs.ble_process import RigProcess
+from rigs.bluetooth import BUS_VARIABLE, WRISTBAND_ADDRESS, WRISTBAND_NAME, VirtualBluetooth
 
 ROOT = Path(__file__).resolve().parents[2]
 SECOND = 1_000_000_000

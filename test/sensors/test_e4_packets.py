@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from rigs.ble_e4_encoders import VALUES_PER_PACKET, counting_signal, encode, numbers_of
 
 from mmal_ros.sensors.e4_packets import (
     RATE_HZ,
@@ -19,6 +18,7 @@ from mmal_ros.sensors.e4_packets import (
     decode_battery,
     decode_button,
 )
+from rigs.ble_e4_encoders import VALUES_PER_PACKET, counting_signal, encode, numbers_of
 
 SECOND = 1_000_000_000
 

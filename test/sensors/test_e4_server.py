@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rigs.e4_server import DEVICE, STREAMS, E4Server
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Sample
 from mmal_ros.sensors import e4_lines
 from mmal_ros.sensors.e4_lines import LineError, LinkChange, Measurement, Reply, parse_devices, parse_line
 from mmal_ros.sensors.e4_server import E4StreamingServer
 from mmal_ros.sensors.source import SourceState
+from rigs.e4_server import DEVICE, STREAMS, E4Server
 
 GENEROUS_S = 20.0
 

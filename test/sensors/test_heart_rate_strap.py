@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from mmal_ros.sensors.heart_rate_strap import HeartRatePacketError, HeartRateStrap, decode_heart_rate
+from mmal_ros.sensors.source import SourceState
 from rigs.ble_listener import Listener
 from rigs.ble_process import RigProcess
 from rigs.ble_strap import INTERVAL_PATTERN_TICKS
 from rigs.bluetooth import STRAP_NAME, VirtualBluetooth
-
-from mmal_ros.sensors.heart_rate_strap import HeartRatePacketError, HeartRateStrap, decode_heart_rate
-from mmal_ros.sensors.source import SourceState
 
 SECOND = 1_000_000_000
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rigs.sound import Halted, SoundServer
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Sample
 from mmal_ros.sensors.microphone import Microphone, Timekeeper
 from mmal_ros.sensors.source import SourceState
+from rigs.sound import Halted, SoundServer
 
 ROOT = Path(__file__).parents[2]
 NOISE = np.random.default_rng(1).integers(-9000, 9000, 16_000).astype(np.int16)
@@ -211,15 +211,27 @@ class Stream:
         self.keeper = Timekeeper(16_000)
         self.true_s, self.clock_error_s = 100.0, 0.0
 
-    def blocks(self, duration_s: float) -> list[float | None]:
+    def blocks(self, duration_s: float, every_s: float = 0.02) -> list[float | None]:
         """How old the first value of each block is when it comes, in seconds; None: dropped."""
-        return [self._block() for _ in range(round(duration_s / 0.02))]
+        return [self._block(every_s) for _ in range(round(duration_s / 0.02))]
 
-    def _block(self) -> float | None:
-        self.true_s += 0.02
+    def _block(self, every_s: float) -> float | None:
+        self.true_s += every_s
         arrival_ns = round((self.true_s + self.clock_error_s) * NANOSECONDS_PER_SECOND)
         stamp_ns = self.keeper.stamp(320, arrival_ns, self.true_s)
         return None if stamp_ns is None else (arrival_ns - stamp_ns) / NANOSECONDS_PER_SECOND
+
+
+def test_a_back_log_of_four_seconds_arrives_at_once() -> None:
+    stream = Stream()
+    stream.blocks(3)
+    stream.true_s += 4
+    ages = stream.blocks(4, every_s=0.0001)
+    kept = [age for age in ages if age is not None]
+    assert 0 < len(kept) * 0.02 < 0.4
+    assert kept == sorted(kept, reverse=True)
+    assert ages[: len(ages) - len(kept)].count(None) == len(ages) - len(kept)
+    assert None not in stream.blocks(3)
 
 
 def test_a_sound_server_that_loses_five_seconds_is_believed_again_soon() -> None:

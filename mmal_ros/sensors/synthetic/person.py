@@ -110,8 +110,8 @@ class Person:
     """One simulated person: looks, resting state, and how much each modality gives away."""
 
     seed: int
-    # How strongly engagement shows, 0 not at all to 1 plainly. Physiology and movement differ in sign too: some
-    # people calm down when they listen, some freeze when they are away.
+    # How strongly engagement shows, 0 not at all to 1 plainly. Movement differs in sign too: some people
+    # freeze when they are away.
     face_shows: float
     body_shows: float
     voice_shows: float
@@ -161,7 +161,7 @@ class Person:
             face_shows=between(0.5, 1.0),
             body_shows=between(0.5, 1.0),
             voice_shows=between(0.6, 1.0),
-            arousal_shows=between(-0.1, 1.0),
+            arousal_shows=between(0.1, 1.0),
             fidgets_when_away=between(-0.2, 1.0),
             mirrored=bool(generator.random() < 0.5),
             size=between(1.0, 1.2),

@@ -75,18 +75,18 @@ class Poser:
         gone = 0.0 if absence is None else absence.amount_at(time_s) * math.copysign(1, absence.side)
         return Posture(
             turn_deg=float(np.clip(person.head_yaw_deg + 4 * wander[0] + 26 * glance * glance_side, -32, 32)),
-            nod_deg=person.head_pitch_deg + 2.5 * wander[1] - 6 * face + 5 * glance,
+            nod_deg=person.head_pitch_deg + 2.5 * wander[1] - 4 * face + 5 * glance,
             tilt_deg=3 * wander[2],
             gaze_x=float(np.clip(0.25 * wander[3] + 1.3 * glance * glance_side, -1, 1)),
-            gaze_y=float(np.clip(0.25 * wander[4] + 0.6 * face - 0.5 * glance, -1, 1)),
+            gaze_y=float(np.clip(0.25 * wander[4] + 0.45 * face - 0.5 * glance, -1, 1)),
             blink=min(self._blinks.amount_at(time_s) + max(-0.3 * face, 0), 1.0),
             brows=0.3 * wander[5] + 0.5 * face,
             smile=float(np.clip(person.smile + 0.35 * wander[6] + 0.7 * face, -1, 1)),
             jaw=self._jaw_at(time_s),
-            nearness=1 + 0.02 * wander[7] + 0.14 * body,
+            nearness=1 + 0.025 * wander[7] + 0.1 * body,
             shift_px=12 * wander[8] + 260 * gone,
-            slump_px=6 * wander[9] - 40 * body + 2 * math.sin(2 * math.pi * time_s / 4),  # breathing
-            sway_deg=1.2 * wander[10] + 2.5 * fidget * math.sin(2 * math.pi * 0.8 * time_s) + 8 * gone,
+            slump_px=8 * wander[9] - 24 * body + 2 * math.sin(2 * math.pi * time_s / 4),  # breathing
+            sway_deg=1.2 * wander[10] + 4 * fidget * math.sin(2 * math.pi * 0.8 * time_s) + 8 * gone,
         )
 
     def _timeline(

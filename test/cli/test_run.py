@@ -1,0 +1,142 @@
+"""`mmal` as its users call it: the program, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mmal_ros.datatypes import Modality
+from rigs.model_sets import write_model_set
+
+MMAL = str(Path(sys.executable).parent / "mmal")
+OPENSMILE_SETS = {
+    Modality.FACE: "mediapipe-face",
+    Modality.BODY: "mediapipe-pose",
+    Modality.PHYSIOLOGY: "e4",
+    Modality.AUDIO: "opensmile-egemaps",
+}
+
+
+def mmal(*arguments: object, timeout_s: float = 110) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([MMAL, *map(str, arguments)], capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def estimates(run: subprocess.CompletedProcess[str]) -> list[dict]:
+    assert run.returncode == 0, run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+@pytest.fixture
+def models(tmp_path):
+    write_model_set(tmp_path / "random", feature_sets=OPENSMILE_SETS)
+    return tmp_path / "random"
+
+
+@pytest.fixture
+def real_recordings(shared_data):
+    """A talking head with sound, and somebody's wristband."""
+    clip = shared_data / "grid-av-clips/bbaf2n.mpg"
+    band = shared_data / "stress-predict/S05.tar.gz"
+    return ["--camera", f"file:{clip}", "--microphone", f"file:{clip}", "--wristband", f"folder:{band}"]
+
+
+def test_camera_microphone_and_wristband_go_in_and_engagement_comes_out(real_recordings):
+    """The main job, with the model that comes along: estimates in which all four modalities are valid."""
+    run = estimates(mmal("run", *real_recordings, "--model", "models/demo", "--json"))
+    complete = [line for line in run if {part["status"] for part in line["modalities"].values()} == {"valid"}]
+    assert len(complete) > 10
+    assert {line["model"] for line in run} == {"demo/1"}
+    assert all(line["level"] in ("low", "medium", "high") for line in complete)
+    times = [line["time_s"] for line in run]
+    assert times == [round(0.1 * (i + 1), 6) for i in range(len(times))], "not one estimate every 100 ms"
+
+
+def test_fast_gives_the_estimates_of_a_live_run(real_recordings, models):
+    """A live run over ROS topics and a fast one without ROS, over the same files: the same, to the last digit.
+
+    The live run may wait longer for features than usual: what a busy machine delays must not make a difference.
+    """
+    fast = estimates(mmal("run", *real_recordings, "--model", models, "--json", "--fast", "--max-delay", 600))
+    live = estimates(mmal("run", *real_recordings, "--model", models, "--json", "--max-delay", 600))
+    compared = ("level", "probabilities", "modalities", "model")
+    by_time = {line["time_s"]: {key: line[key] for key in compared} for line in live}
+    same = [by_time.get(line["time_s"]) == {key: line[key] for key in compared} for line in fast]
+    assert len(fast) >= 25
+    assert all(same), [line["time_s"] for line, equal in zip(fast, same, strict=True) if not equal]
+
+
+def test_features_can_be_kept_and_scored_again(real_recordings, models, tmp_path):
+    """The camera is looked at once; after that the features are enough, and give the same estimates."""
+    kept = tmp_path / "features.npz"
+    first = estimates(mmal("run", *real_recordings, "--model", models, "--json", "--fast", "--save-features", kept))
+    again = estimates(mmal("run", "--features", kept, "--model", models, "--json"))
+    assert len(first) >= 25
+    assert first[: len(again)] == again
+    assert len(again) >= len(first) - 1
+
+
+def test_ctrl_c_ends_a_run_cleanly(models):
+    """Exit code 130, no traceback, no process left."""
+    process = subprocess.Popen(
+        [MMAL, "run", "--camera", "synthetic", "--model", str(models), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in log
+    time.sleep(0.2)
+    assert (
+        f"--multiprocessing-fork {process.pid}"
+        not in subprocess.run(["ps", "-ef"], capture_output=True, text=True, check=True).stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run"], "no sensor was named"),
+        (["run", "--camera", "devise:0"], "did you mean device:0"),
+        (["run", "--camera", "device:front"], "device:0"),
+        (["run", "--camera", "file:nowhere.mp4"], "nowhere.mp4"),
+        (["run", "--wristband", "server:localhost"], "server:127.0.0.1:28000/9ff167"),
+        (["run", "--wristband", "folder:README.md", "--fast"], "README.md"),
+        (["run", "--camera", "synthetic", "--model", "nowhere"], "nowhere is no model set"),
+        (["run", "--camera", "synthetic", "--provider", "gpu"], "choose from"),
+        (["run", "--camera", "synthetic", "--rate-estimates", "7"], "does not fit steps of 100 ms"),
+        (["run", "--camera", "device:0", "--fast"], "is live"),
+        (["run", "--camera", "synthetic", "--save-features", "x.npz"], "--fast only"),
+        (["run", "--features", "README.md"], "no recording of features"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence_and_exit_code_2(arguments, sentence):
+    """No traceback, nothing on stdout, and what would be right."""
+    run = mmal(*arguments)
+    assert run.returncode == 2, run.stderr
+    assert run.stdout == ""
+    assert "Traceback" not in run.stderr
+    assert sentence in run.stderr, run.stderr
+
+
+def test_help_teaches():
+    """Every SPEC can be learned from --help."""
+    text = " ".join(mmal("run", "--help").stdout.split())
+    for word in ("device:0", "topic:/camera", "ble:NAME", "server:HOST", "heart-rate:", "folder:", "synthetic"):
+        assert word in text
+
+
+def test_doctor_names_the_provider_that_really_runs():
+    """On a machine without a GPU: the CPU runs, CUDA does not, and the table says so."""
+    run = mmal("doctor")
+    assert "ONNX on cpu" in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
