@@ -104,7 +104,7 @@ def run(
 @app.command()
 def demo(
     duration: Annotated[float, typer.Option(metavar="S", min=1, help="how long")] = 60,
-    seed: Annotated[int, typer.Option(min=0, help="which simulated person, and how engaged when")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="which simulated person, and how engaged when")] = 1000,
     model: ModelOption = "demo",
     json_lines: JsonOption = False,
 ) -> None:

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 from time import sleep, time_ns
+from typing import TYPE_CHECKING
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rich.console import Console
 from rich.live import Live
 
-from mmal_msgs.msg import Engagement
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.estimate_record import estimate_record, print_json
 from mmal_ros.models import load_model_set
@@ -24,6 +23,11 @@ from mmal_ros.paths import find_model
 from mmal_ros.run_options import RunOptions
 from mmal_ros.sensors.specs import Sensor
 from mmal_ros.view import LiveView
+
+if TYPE_CHECKING:  # only nodes/ knows messages; here they are names in annotations
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    from mmal_msgs.msg import Engagement
 
 POLL_S = 0.1
 REFRESHES_PER_S = 5
@@ -38,6 +42,7 @@ class LiveRun:
     def __init__(self, options: RunOptions, view: LiveView) -> None:
         self._options = options
         self._view = view
+        self._ended = False
         self._graph = Graph(self._settings(), self._on_engagement, self._on_diagnostics)
 
     def play(self, console: Console) -> None:
@@ -69,6 +74,7 @@ class LiveRun:
         while not self._over():
             sleep(POLL_S)
         sleep(DRAIN_S)
+        self._ended = True
 
     def _over(self) -> bool:
         duration_s, ended = self._options.duration_s, self._graph.recordings_ended()
@@ -79,7 +85,7 @@ class LiveRun:
     def _on_engagement(self, message: Engagement) -> None:
         estimate, start_ns = estimate_from_message(message), self._graph.start_ns
         time_s = (estimate.stamp_ns - start_ns) / NANOSECONDS_PER_SECOND
-        if not start_ns or time_s <= 0 or time_s > (self._options.duration_s or time_s):
+        if self._ended or not start_ns or time_s <= 0 or time_s > (self._options.duration_s or time_s):
             return
         if self._options.json_lines:
             record = estimate_record(estimate, start_ns)
@@ -89,6 +95,8 @@ class LiveRun:
         self._view.feed(estimate, start_ns, message.latency, message.compute_time)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        if self._ended:  # nodes that are being stopped miss their sensors: nobody wants to know
+            return
         for status in message.status:
             part = status.name.rpartition(": ")[2]
             for item in status.values:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import merge
+from itertools import islice
 
 from mmal_ros.datatypes import Estimate, FeatureFrame, Sample, Window
 from mmal_ros.engagement import EngagementEstimator
 from mmal_ros.features.extractor import Extractor
 from mmal_ros.models import ModelSet
-from mmal_ros.schedule import DEFAULT_MAX_DELAY_NS, Schedule
+from mmal_ros.schedule import DEFAULT_MAX_DELAY_NS, Schedule, moments
 from mmal_ros.windowing import Rejection, SlidingWindows
 
 BATCH = 64
@@ -112,14 +113,13 @@ def score(
         frames: (time, frame) in the order of time; a frame is known from that time on.
         start_ns: when the recording begins.
     """
-    waiting: list[Window] = []
-    for window in _recorded_windows(pipeline, frames, start_ns):
-        waiting.append(_copy(window))
-        if len(waiting) >= BATCH:
-            yield from pipeline.estimator.estimate_batch(waiting)
-            waiting.clear()
-    if waiting:
-        yield from pipeline.estimator.estimate_batch(waiting)
+    yield from in_batches(pipeline.estimator, map(_copy, _recorded_windows(pipeline, frames, start_ns)))
+
+
+def in_batches(estimator: EngagementEstimator, windows: Iterator[Window]) -> Iterator[Estimate]:
+    """The estimates of windows that stay as they are (copies, not views of a ring)."""
+    while batch := list(islice(windows, BATCH)):
+        yield from estimator.estimate_batch(batch)
 
 
 def _recorded_windows(
@@ -127,11 +127,7 @@ def _recorded_windows(
 ) -> Iterator[Window]:
     """Every window up to the end of the recording, each at the moment at which it would be due live."""
     time_ns = start_ns
-    yield from pipeline.due_windows(start_ns)
-    for now_ns, frame in frames:
-        while (wake_ns := time_ns + pipeline.schedule.wait_ns(time_ns)) < now_ns:  # live, a timer would go off
-            time_ns = wake_ns
-            yield from pipeline.due_windows(time_ns)
+    for now_ns, frame in moments(pipeline.schedule, frames, start_ns):
         time_ns = max(time_ns, now_ns)
         if frame is not None:
             pipeline.accept(frame, now_ns)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS, STEPS_PER_WINDOW, Modality
 
@@ -14,6 +15,7 @@ SILENT_NS = STEPS_PER_WINDOW * STEP_NS
 back, would still be too few to vote. So an estimate never depends on how fast the first frame after a gap came."""
 JUMP_NS = NANOSECONDS_PER_SECOND
 """A clock that differs this much from what is expected was set, or the process slept."""
+Item = TypeVar("Item")
 EXPECTED_SHARE = 0.75
 """The next frame is not expected before this share of the shortest recent interval: room for jitter."""
 
@@ -95,3 +97,21 @@ class Schedule:
 
     def _ready(self, end_ns: int, now_ns: int) -> bool:
         return now_ns >= end_ns + self._max_delay_ns or all(a.complete(end_ns) for a in self._arrivals.values())
+
+
+def moments(
+    schedule: Schedule, arrivals: Iterable[tuple[int, Item]], start_ns: int
+) -> Iterator[tuple[int, Item | None]]:
+    """The moments of a recording at which something may become due, in the order of time.
+
+    Yields the start, the arrivals (time, whatever comes), and between them with None the times at which live a timer
+    would go off. Tell the schedule what each brings before asking for the next.
+    """
+    time_ns = start_ns
+    yield start_ns, None
+    for now_ns, item in arrivals:
+        while (wake_ns := time_ns + schedule.wait_ns(time_ns)) < now_ns:
+            time_ns = wake_ns
+            yield wake_ns, None
+        time_ns = max(time_ns, now_ns)
+        yield now_ns, item

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import nan
 
@@ -45,7 +45,8 @@ class LiveView:
     rates: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     """What is wrong, by part; empty when all is well."""
-    history: deque[Level | None] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    history: deque[tuple[Level | None, Level | None]] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    """Second by second, the estimate and, where it is known, the truth."""
 
     def feed(self, estimate: Estimate, start_ns: int, latency_s: float = nan, compute_time_s: float = nan) -> None:
         """An estimate came in."""
@@ -54,11 +55,12 @@ class LiveView:
         if self.time_s <= 0:
             return
         self.statistics.note(estimate.level, latency_s, compute_time_s)
+        truth = self._truth()
         if int(self.time_s) != second:
-            self.history.append(estimate.level)
-        if self.truth_at is not None:
+            self.history.append((estimate.level, truth))
+        if truth is not None:
             heard = {m: p for m, p in estimate.by_modality.items() if estimate.status[m] is not Status.MISSING}
-            self.statistics.judge(self.truth_at(self.time_s - 0.5), estimate.level, heard)  # the window's middle
+            self.statistics.judge(truth, estimate.level, heard)
 
     def __rich__(self) -> RenderableType:
         """The whole view."""
@@ -80,8 +82,7 @@ class LiveView:
                 Text(level.name.lower(), style=COLOURS[level]), _bar(share, COLOURS[level]), f"{share * 100:3.0f} %"
             )
         cells: list[RenderableType] = [Align(word, vertical="middle", height=3), bars]
-        if self.truth_at is not None:
-            truth = self.truth_at(max(self.time_s - 0.5, 0))
+        if (truth := self._truth()) is not None:
             right = Text(f"truth: {truth.name.lower()}", style=COLOURS[truth])
             cells.append(Align(right, vertical="middle", height=3))
         table.add_row(*cells)
@@ -109,10 +110,14 @@ class LiveView:
         return Panel(Group(*lines), title=TITLES[modality], border_style=colour)
 
     def _history(self) -> RenderableType:
-        line = Text("last minute  ", style="grey50")
-        for level in self.history:
-            line.append(LEVEL_BARS[level], style=COLOURS[level])
-        return line
+        lines = [_line("last minute  ", [level for level, _ in self.history])]
+        if self.truth_at is not None:
+            lines.append(_line("truth        ", [truth for _, truth in self.history]))
+        return Group(*lines)
+
+    def _truth(self) -> Level | None:
+        """The true level in the middle of the window."""
+        return None if self.truth_at is None else self.truth_at(max(self.time_s - 0.5, 0))
 
     def _numbers(self) -> RenderableType:
         median, high = percentiles_ms(self.statistics.latencies_s)
@@ -151,6 +156,13 @@ def summary(view: LiveView) -> RenderableType:
         )
     note = Text("constant: always answering the commonest level. The person is made up; so is how she shows it.")
     return Group(facts, Text(), scores, Text(note.plain, style="grey50"))
+
+
+def _line(title: str, levels: Iterable[Level | None]) -> Text:
+    line = Text(title, style="grey50")
+    for level in levels:
+        line.append(LEVEL_BARS[level], style=COLOURS[level])
+    return line
 
 
 def _bar(share: float, colour: str) -> Text:

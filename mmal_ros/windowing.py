@@ -182,7 +182,7 @@ class SlidingWindows:
         for modality, rings in self._rings.items():
             ring = rings[phase // self.period_ns]
             features[modality], mask[modality], newest[modality] = ring.window(ring.step_of(end_ns))
-            coverage[modality] = float(np.add.reduce(mask[modality])) / STEPS_PER_WINDOW
+            coverage[modality] = sum(mask[modality].tolist()) / STEPS_PER_WINDOW
         return Window(
             id=end_ns // self.period_ns,
             start_ns=end_ns - STEPS_PER_WINDOW * STEP_NS,

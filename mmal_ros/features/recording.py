@@ -6,6 +6,7 @@ Per modality `<modality>_stamp_ns` (N,), `_known_ns` (N,), `_values` (N, D), `_v
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -33,13 +34,27 @@ class FeatureRecording:
     arrays: dict[Modality, dict[str, NDArray[Any]]]
 
     def frames(self) -> Iterator[tuple[int, FeatureFrame]]:
-        """(time from which it was known, frame) in the order of time; of equal times in the order of modalities."""
+        """(time from which it was known, frame) in the order of `arrivals`."""
         rows = [_frames(modality, columns) for modality, columns in self.arrays.items()]
-        known_ns = np.concatenate([columns["known_ns"] for columns in self.arrays.values()])
-        owners = np.repeat(np.arange(len(rows)), [len(columns["known_ns"]) for columns in self.arrays.values()])
-        order = np.argsort(known_ns, kind="stable")  # keeps each modality's own order
-        for time_ns, owner in zip(known_ns[order].tolist(), owners[order].tolist(), strict=True):
+        known_ns, owners = self.arrivals()
+        for time_ns, owner in zip(known_ns.tolist(), owners.tolist(), strict=True):
             yield time_ns, next(rows[owner])
+
+    def arrivals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """When each frame was known, in the order of time, and whose it is: the index into `arrays`.
+
+        Of equal times those of the first modality come first; each modality keeps its own order.
+        """
+        times = [np.zeros(0, np.int64), *(columns["known_ns"] for columns in self.arrays.values())]
+        known_ns = np.concatenate(times)
+        owners = np.repeat(np.arange(-1, len(self.arrays)), [len(of_one) for of_one in times])
+        order = np.argsort(known_ns, kind="stable")
+        return known_ns[order], owners[order]
+
+    def until(self, end_ns: float) -> FeatureRecording:
+        """What was known up to a moment."""
+        last_ns = math.floor(end_ns)  # exact, unlike the comparison of an array with a float
+        return FeatureRecording(self.start_ns, {m: _first(c, c["known_ns"] <= last_ns) for m, c in self.arrays.items()})
 
 
 def write_recording(path: Path, start_ns: int, frames: Iterable[tuple[int, FeatureFrame]]) -> None:
@@ -89,6 +104,10 @@ def _columns(path: Path, content: dict[str, NDArray[Any]], modality: Modality) -
     if columns["values"].shape != (frames, len(names)) or any(len(columns[n]) != frames for n in FIELDS[1:5]):
         raise RecordingError(f"{path}: {modality} has {frames} stamps and values of shape {columns['values'].shape}")
     return columns
+
+
+def _first(columns: dict[str, NDArray[Any]], kept: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+    return {name: column[kept] if column.ndim else column for name, column in columns.items()}
 
 
 def _frames(modality: Modality, columns: dict[str, NDArray[Any]]) -> Iterator[FeatureFrame]:

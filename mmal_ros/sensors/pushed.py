@@ -25,6 +25,7 @@ class PushedSource(LiveSource):
         self._emit(sample)
 
     def _run(self) -> None:
+        self._newest_s = monotonic_s()  # whoever is opened late was not silent before
         while not self._stop.wait(SILENCE_S / 3):
             if monotonic_s() - self._newest_s > SILENCE_S:
                 self._update(state=SourceState.SILENT, message=f"nothing comes from {self._origin}; is it running?")

@@ -130,9 +130,10 @@ class LiveSource(Source):
             self._thread.start()
 
     def close(self) -> None:
-        """Stop the thread and end the iteration."""
+        """Stop the thread and end the iteration; what nobody has read yet is not wanted any more."""
         self._stop.set()
         with self._arrived:
+            self._queue.clear()
             self._arrived.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(JOIN_TIMEOUT_S)
@@ -152,8 +153,10 @@ class LiveSource(Source):
         """Read the device until `_stop` is set."""
 
     def _emit(self, sample: Sample) -> None:
-        """Hand a sample to the reader; never blocks."""
+        """Hand a sample to the reader; never blocks. After the end it is ignored."""
         with self._arrived:
+            if self._stop.is_set():
+                return
             late = len(self._queue) >= self._backlog
             if late:
                 self._queue.popleft()
@@ -199,6 +202,11 @@ class Paced(LiveSource):
         """Play the recording from `start_ns` on."""
         self._start_ns = start_ns
         super().open()
+
+    def close(self) -> None:
+        """Stop to play, and close the recording also when it was never played."""
+        super().close()
+        self._recorded.close()
 
     def _run(self) -> None:
         try:

@@ -6,6 +6,7 @@ The heavy libraries of a source are imported only when that source is asked for.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ SCHEMES: Mapping[Sensor, Mapping[str, str]] = {
 }
 """What can be asked for, with an example each."""
 WITHOUT_TARGET = ("none", "synthetic")
+URL_SCHEMES = ("http", "https", "rtsp")
+"""Their target is the whole SPEC."""
 RECORDED = ("file", "folder", "synthetic")
 """Schemes whose sources play something made before: they can run faster than real time."""
 
@@ -74,7 +77,7 @@ class Spec:
         return self.scheme in RECORDED
 
     def __str__(self) -> str:
-        if self.scheme in ("http", "https", "rtsp"):
+        if self.scheme in URL_SCHEMES:
             return self.target
         return f"{self.scheme}:{self.target}" if self.target else self.scheme
 
@@ -89,7 +92,7 @@ def parse_spec(sensor: Sensor, text: str) -> Spec:
         raise SpecError(f"{sensor} '{text}' is not known; {hint}possible: {'; '.join(schemes.values())}")
     if not target and scheme not in WITHOUT_TARGET:
         raise SpecError(f"{sensor} '{text}' names nothing after '{scheme}:'; write {schemes[scheme]}")
-    if scheme in ("http", "https", "rtsp"):
+    if scheme in URL_SCHEMES:
         target = text.strip()
     spec = Spec(sensor, scheme, target)
     _check_target(spec)
@@ -97,9 +100,13 @@ def parse_spec(sensor: Sensor, text: str) -> Spec:
 
 
 def _check_target(spec: Spec) -> None:
-    if spec.scheme == "synthetic" and spec.target and not spec.target.isdigit():
+    if spec.scheme == "none" and spec.target:
+        raise SpecError(f"{spec.sensor} '{spec}': nothing comes after none")
+    if spec.scheme in URL_SCHEMES and not re.match(r"\w+://[^/]", spec.target):
+        raise SpecError(f"{spec.sensor} '{spec}' names no host; write {SCHEMES[spec.sensor][spec.scheme]}")
+    if spec.scheme == "synthetic" and spec.target and not spec.target.isdecimal():
         raise SpecError(f"{spec.sensor} '{spec}': the seed must be a whole number, 0 or more")
-    if spec.sensor is Sensor.CAMERA and spec.scheme == "device" and not spec.target.isdigit():
+    if spec.sensor is Sensor.CAMERA and spec.scheme == "device" and not spec.target.isdecimal():
         raise SpecError(f"camera '{spec}': a camera is named by its number, for example device:0")
     if spec.scheme == "server":
         server_address(spec)
@@ -111,7 +118,7 @@ def server_address(spec: Spec) -> tuple[str, int, str]:
     """Host, port and device of `server:HOST:PORT/DEVICE`; raises SpecError."""
     address, slash, device = spec.target.partition("/")
     host, colon, port = address.rpartition(":")
-    if not (slash and colon and host and device and port.isdigit() and 0 < int(port) < 65536):
+    if not (slash and colon and host and device and port.isdecimal() and 0 < int(port) < 65536):
         raise SpecError(f"wristband '{spec}': write server:HOST:PORT/DEVICE, for example server:127.0.0.1:28000/9ff167")
     return host, int(port), device
 
@@ -129,7 +136,7 @@ def live_source(spec: Spec, clock: Clock) -> Source:
         "server": _streaming_server,
         "heart-rate": _heart_rate_strap,
         "device": _camera if spec.sensor is Sensor.CAMERA else _microphone,
-        **dict.fromkeys(("http", "https", "rtsp"), _camera),
+        **dict.fromkeys(URL_SCHEMES, _camera),
     }
     if spec.scheme not in makers:
         raise SourceError(f"{spec.sensor} '{spec}' works only inside a node")

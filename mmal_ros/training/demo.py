@@ -44,10 +44,10 @@ CONSOLE = Console()
 class Plan:
     """Who is simulated for what; a person's number is the seed of all she does."""
 
-    train: range = range(1, 21)
-    calibrate: range = range(21, 25)
-    test: range = range(25, 31)
-    duration_s: float = 100.0
+    train: range = range(1, 16)
+    calibrate: range = range(16, 19)
+    test: range = range(19, 25)
+    duration_s: float = 60.0
 
     @property
     def everybody(self) -> list[int]:

@@ -125,7 +125,7 @@ def test_a_card_with_fewer_modalities_loads_what_it_has(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("providers", [["gpu"], ["cuda", "GPU"], []])
 def test_an_unknown_provider_is_refused(model_folder: Path, providers: list[str]) -> None:
-    with pytest.raises(ModelError, match="choose from .*'cuda', 'cpu'"):
+    with pytest.raises(ModelError, match=r"choose from .*'cuda', 'cpu'"):
         load_model_set(model_folder, providers)
 
 

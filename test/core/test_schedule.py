@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmal_ros.datatypes import STEP_NS, Modality
-from mmal_ros.schedule import JUMP_NS, Schedule
+from mmal_ros.schedule import Schedule
 
 MS = 1_000_000
 NOON_NS = 1_800_000_000_000_000_000
@@ -77,7 +77,7 @@ def test_a_sensor_that_fell_silent_is_waited_for_only_while_its_return_could_mat
 
 def test_a_second_sensor_is_waited_for_when_the_first_is_quick() -> None:
     schedule = started()
-    for now_ms in range(0, 1001):
+    for now_ms in range(1001):
         if now_ms % 20 == 0:
             schedule.note(FACE, NOON_NS + now_ms * MS, NOON_NS + now_ms * MS)
         if now_ms % 100 == 15 and now_ms > 100:

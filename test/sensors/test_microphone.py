@@ -57,13 +57,13 @@ class Listener:
     def hears_on(self) -> None:
         """Waits until new sound comes."""
         count = len(self.heard)
-        until(lambda: len(self.heard) > count + 5)
+        until(lambda: len(self.heard) > count + 5, state=lambda: self.microphone.status)
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 30.0, state: Callable[[], object] = str) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
+        assert time.monotonic() < deadline, f"did not happen in time; {state()}"
         time.sleep(0.02)
 
 

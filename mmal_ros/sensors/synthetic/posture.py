@@ -105,9 +105,8 @@ class Poser:
         glance = self._glances.at(time_s)
         if glance is None:
             return 0.0, 0.0
-        return glance.amount_at(time_s) * (0.4 + 0.6 * glance.strength), math.copysign(
-            0.4 + 0.6 * abs(glance.side), glance.side
-        )
+        side = math.copysign(0.4 + 0.6 * abs(glance.side), glance.side)
+        return glance.amount_at(time_s) * (0.4 + 0.6 * glance.strength), side
 
     def _jaw_at(self, time_s: float) -> float:
         """Opens once per syllable while she speaks."""

@@ -1,0 +1,59 @@
+"""What the README says about the ROS API is what the nodes do."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from mmal_ros.nodes.camera_node import CameraParameters
+from mmal_ros.nodes.e4_node import E4Parameters
+from mmal_ros.nodes.engagement_node import EngagementParameters
+from mmal_ros.nodes.microphone_node import MicrophoneParameters
+from mmal_ros.nodes.parameters import default_of
+from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, IMAGE, MODEL_INFO, RELOAD_MODEL, SIGNALS
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("|")]
+NODES = {
+    "camera_node": CameraParameters,
+    "microphone_node": MicrophoneParameters,
+    "e4_node": E4Parameters,
+    "engagement_node": EngagementParameters,
+}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_every_parameter_stands_in_the_table_with_its_default_and_unit(node):
+    for parameter in fields(NODES[node]):
+        default = default_of(parameter)
+        written = default if isinstance(default, str) else json.dumps(default)
+        rows = [row for row in ROWS if node in row[0].split(", ") and row[1] == f"`{parameter.name}`"]
+        assert len(rows) == 1, f"{node} {parameter.name} is not in README.md"
+        assert rows[0][2] == f"`{written}`", parameter.name
+        assert rows[0][3] == parameter.metadata["unit"], parameter.name
+
+
+def test_no_parameter_stands_in_the_table_that_does_not_exist():
+    for row in ROWS:
+        for node in row[0].split(", "):
+            if node in NODES:
+                assert row[1].strip("`") in {parameter.name for parameter in fields(NODES[node])}
+
+
+def test_every_topic_and_service_stands_in_the_table():
+    for topic in [*FEATURES.values(), IMAGE, *SIGNALS.values(), ENGAGEMENT, MODEL_INFO]:
+        rows = [row for row in ROWS if f"`{topic.name}`" in row[0]]
+        assert len(rows) == 1, topic.name
+        assert rows[0][1].endswith(f"/{topic.type.__name__}`"), topic.name
+    assert any(f"`{RELOAD_MODEL[1]}`" in row[0] for row in ROWS)
+
+
+def test_every_link_leads_somewhere():
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
