@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,20 +12,16 @@ from mmal_ros.datatypes import STEP_NS, Estimate, FloatArray, Level, Modality, S
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, Classifier, ModelSet
 from mmal_ros.uncertainty import confidence
-from mmal_ros.windowing import HOLD_STEPS
 
 LEAST_COVERAGE = 0.5
 """A modality with fewer than half of its steps valid is missing in that window (docs/features.md, handling)."""
-FRESH_NS = HOLD_STEPS * STEP_NS
-"""Older than a gap that may be bridged: the modality is stale."""
+FRESH_NS = 5 * STEP_NS
+"""A gap that is held (300 ms) and a packet of a wristband (200 ms): what is older is stale."""
 UNKNOWN = np.full(len(Level), 1 / len(Level), np.float32)
 UNKNOWN.flags.writeable = False
 MODALITIES, LEVELS = tuple(Modality), tuple(Level)
 """As tuples: to go through an Enum takes ten times as long."""
 log = logging.getLogger(__name__)
-Vote = tuple[FloatArray, float]
-"""Probabilities (3,) and confidence of one modality."""
-NO_VOTE: Vote = (UNKNOWN, 0.0)
 
 
 def majority_vote(probabilities: Sequence[FloatArray]) -> Level | None:
@@ -52,6 +49,25 @@ def status_of(coverage: float, age_ns: int | None) -> Status:
     return Status.STALE if age_ns > FRESH_NS else Status.VALID
 
 
+@dataclass(slots=True)
+class _Hearing:
+    """What is known of a window, and what its classifiers have said so far."""
+
+    window: Window
+    age_ns: dict[Modality, int | None]
+    status: dict[Modality, Status]
+    by_modality: dict[Modality, FloatArray]
+    """UNKNOWN where nothing was said."""
+    confidence: dict[Modality, float]
+
+
+def _listen_to(window: Window) -> _Hearing:
+    newest_ns, coverage, end_ns = window.newest_ns, window.coverage, window.end_ns
+    age_ns = {m: None if (stamp_ns := newest_ns.get(m)) is None else end_ns - stamp_ns for m in MODALITIES}
+    status = {m: status_of(coverage.get(m, 0.0), age_ns[m]) for m in MODALITIES}
+    return _Hearing(window, age_ns, status, dict.fromkeys(MODALITIES, UNKNOWN), dict.fromkeys(MODALITIES, 0.0))
+
+
 class EngagementEstimator:
     """Runs a model set on windows.
 
@@ -66,28 +82,28 @@ class EngagementEstimator:
 
     def estimate(self, window: Window) -> Estimate:
         """The estimate of one window."""
-        status = _statuses(window)
-        heard = [m for m in self.models.classifiers if status[m] is not Status.MISSING]
-        if not heard:
-            return self._fuse(window, status, {})
+        hearing = _listen_to(window)
+        heard = [m for m in self.models.classifiers if hearing.status[m] is not Status.MISSING]
         votes = [self._run(self.models.classifiers[m], window.features[m], window.mask[m]) for m in heard]
-        sureness = confidence(np.array(votes)).tolist()
-        return self._fuse(window, status, dict(zip(heard, zip(votes, sureness, strict=True), strict=True)))
+        if votes:
+            hearing.by_modality.update(zip(heard, votes, strict=True))
+            hearing.confidence.update(zip(heard, confidence(np.array(votes)).tolist(), strict=True))
+        return self._fuse(hearing)
 
     def estimate_batch(self, windows: Sequence[Window]) -> list[Estimate]:
         """The estimates of many windows (copies, not views), bitwise those that `estimate` gives."""
-        status = [_statuses(window) for window in windows]
-        heard: list[dict[Modality, Vote]] = [{} for _ in windows]
+        hearings = [_listen_to(window) for window in windows]
         for modality, classifier in self.models.classifiers.items():
-            indices = [i for i, of_one in enumerate(status) if of_one[modality] is not Status.MISSING]
-            if not indices:
+            heard = [hearing for hearing in hearings if hearing.status[modality] is not Status.MISSING]
+            if not heard:
                 continue
-            features = _stacked([windows[i].features[modality] for i in indices])
-            mask = _stacked([windows[i].mask[modality] for i in indices])
+            features = _stacked([hearing.window.features[modality] for hearing in heard])
+            mask = _stacked([hearing.window.mask[modality] for hearing in heard])
             votes = self._run(classifier, features, mask)
-            for i, vote in zip(indices, zip(votes, confidence(votes).tolist(), strict=True), strict=True):
-                heard[i][modality] = vote
-        return [self._fuse(*of_one) for of_one in zip(windows, status, heard, strict=True)]
+            for hearing, vote, sureness in zip(heard, votes, confidence(votes).tolist(), strict=True):
+                hearing.by_modality[modality] = vote
+                hearing.confidence[modality] = sureness
+        return [self._fuse(hearing) for hearing in hearings]
 
     def _run(self, classifier: Classifier, features: FloatArray, mask: FloatArray) -> FloatArray:
         """Probabilities of one window, (T, D) and (T,), or of many, (N, T, D) and (N, T)."""
@@ -102,18 +118,18 @@ class EngagementEstimator:
             classifier.fall_back_to_cpu()
             return answer(features, mask)
 
-    def _fuse(self, window: Window, status: Mapping[Modality, Status], heard: Mapping[Modality, Vote]) -> Estimate:
-        votes = [probabilities for probabilities, _ in heard.values()]
-        everybody = {modality: heard.get(modality, NO_VOTE) for modality in MODALITIES}
+    def _fuse(self, hearing: _Hearing) -> Estimate:
+        window, said = hearing.window, hearing.by_modality
+        votes = [said[modality] for modality in self.models.classifiers if said[modality] is not UNKNOWN]
         return Estimate(
             window_id=window.id,
             stamp_ns=window.end_ns,
             level=majority_vote(votes),
             probabilities=_mean(votes) if votes else UNKNOWN,
-            by_modality={modality: vote[0] for modality, vote in everybody.items()},
-            confidence={modality: vote[1] for modality, vote in everybody.items()},
-            status=status,
-            age_ns={modality: _age_ns(window, modality) for modality in MODALITIES},
+            by_modality=said,
+            confidence=hearing.confidence,
+            status=hearing.status,
+            age_ns=hearing.age_ns,
             frames_seen={modality: window.frames_seen.get(modality, 0) for modality in MODALITIES},
             model_version=self.models.card.identity,
         )
@@ -127,12 +143,3 @@ def _mean(votes: Sequence[FloatArray]) -> FloatArray:
 def _stacked(arrays: Sequence[FloatArray]) -> FloatArray:
     """Arrays of one shape, one after the other in a new first axis: np.stack costs three times as much."""
     return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
-
-
-def _age_ns(window: Window, modality: Modality) -> int | None:
-    newest = window.newest_ns.get(modality)
-    return None if newest is None else window.end_ns - newest
-
-
-def _statuses(window: Window) -> dict[Modality, Status]:
-    return {m: status_of(window.coverage.get(m, 0.0), _age_ns(window, m)) for m in MODALITIES}

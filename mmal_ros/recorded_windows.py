@@ -25,6 +25,7 @@ from mmal_ros.windowing import FUTURE_TOLERANCE_NS, HOLD_STEPS, KEPT_NS, step_of
 Columns = Mapping[str, NDArray[Any]]
 """One modality of a `FeatureRecording`."""
 Integers = NDArray[np.int64]
+REACH_STEPS = STEPS_PER_WINDOW + HOLD_STEPS
 
 
 def score_recording(pipeline: EngagementPipeline, recording: FeatureRecording) -> Iterator[Estimate]:
@@ -32,7 +33,7 @@ def score_recording(pipeline: EngagementPipeline, recording: FeatureRecording) -
 
     Args:
         pipeline: a fresh one.
-        recording: in memory as a whole.
+        recording: what it is to be fed with.
     """
     windows = cut_windows(pipeline, recording)
     if windows is None:
@@ -41,12 +42,182 @@ def score_recording(pipeline: EngagementPipeline, recording: FeatureRecording) -
 
 
 def cut_windows(pipeline: EngagementPipeline, recording: FeatureRecording) -> Iterator[Window] | None:
-    """The windows that a fresh pipeline makes of a recording; None: it is not orderly."""
+    """The windows that a fresh pipeline would make of a recording; None: it is not orderly."""
     feature_sets, period_ns = pipeline.windows.feature_sets, pipeline.windows.period_ns
-    heard = {m: c for m, c in recording.arrays.items() if c["feature_set"] == feature_sets.get(m)}
-    if not all(_orderly(m, columns, recording.start_ns) for m, columns in recording.arrays.items()):
+    whole = _with_absent(recording, feature_sets)
+    if not _acceptable(whole, feature_sets):
         return None
-    schedule = Schedule(period_ns, pipeline.max_delay_ns)
-    due = _Due.of(schedule, recording, heard)
-    if not all(due.complete(m, columns["stamp_ns"]) for m, columns in heard.items()):
+    ends_ns, seen = _due(whole, period_ns, pipeline.max_delay_ns)
+    if not all(_in_time(ends_ns, seen[m], columns["stamp_ns"]) for m, columns in whole.arrays.items()):
         return None
+    return _windows(whole, ends_ns, seen, period_ns)
+
+
+# --- whether it is orderly ---------------------------------------------------------------------------------------
+
+
+def _with_absent(recording: FeatureRecording, feature_sets: Mapping[Modality, str]) -> FeatureRecording:
+    """The recording with no frames of the modalities that it lacks."""
+    absent = {
+        modality: {
+            "stamp_ns": np.zeros(0, np.int64),
+            "known_ns": np.zeros(0, np.int64),
+            "values": np.zeros((0, SIZES[modality]), np.float32),
+            "valid": np.zeros(0, bool),
+            "feature_set": np.array(feature_set),
+        }
+        for modality, feature_set in feature_sets.items()
+    }
+    return FeatureRecording(
+        recording.start_ns, {**recording.arrays, **{m: c for m, c in absent.items() if m not in recording.arrays}}
+    )
+
+
+def _acceptable(recording: FeatureRecording, feature_sets: Mapping[Modality, str]) -> bool:
+    """Whether time only goes on and `SlidingWindows.add` takes every frame, and in the order of their stamps."""
+    return all(
+        str(columns["feature_set"]) == feature_sets.get(modality)
+        and columns["values"].shape == (len(columns["stamp_ns"]), SIZES[modality])
+        and (np.diff(columns["known_ns"], prepend=recording.start_ns) >= 0).all()
+        and (np.diff(columns["stamp_ns"]) > 0).all()
+        and _plausible(columns["known_ns"] - columns["stamp_ns"])
+        and np.isfinite(columns["values"]).all()
+        for modality, columns in recording.arrays.items()
+    )
+
+
+def _plausible(delays_ns: Integers) -> bool:
+    """Whether no frame is from the future or too old, even if another one is ahead of the clock."""
+    return bool(((delays_ns >= -FUTURE_TOLERANCE_NS) & (delays_ns < KEPT_NS - FUTURE_TOLERANCE_NS)).all())
+
+
+def _in_time(ends_ns: Integers, seen: Integers, stamps_ns: Integers) -> bool:
+    """Whether every window has seen all frames stamped up to its end."""
+    return bool((np.searchsorted(stamps_ns, ends_ns, side="right") <= seen).all())
+
+
+# --- when windows are due ----------------------------------------------------------------------------------------
+
+
+def _due(recording: FeatureRecording, period_ns: int, max_delay_ns: int) -> tuple[Integers, dict[Modality, Integers]]:
+    """The ends (W,) of all windows, and how many frames of each modality they have seen (W,)."""
+    known_ns, owners = recording.arrivals()
+    stamps_ns = np.empty_like(known_ns)
+    for index, columns in enumerate(recording.arrays.values()):
+        stamps_ns[owners == index] = columns["stamp_ns"]
+    modalities = list(recording.arrays)
+    notes = zip([modalities[owner] for owner in owners.tolist()], stamps_ns.tolist(), strict=True)
+    arrivals = zip(known_ns.tolist(), notes, strict=True)
+    due = list(_due_ends(Schedule(period_ns, max_delay_ns), arrivals, recording.start_ns, max_delay_ns))
+    ends_ns, frames = np.array(due, np.int64).reshape(-1, 2).T
+    seen = {m: np.searchsorted(np.flatnonzero(owners == index), frames) for index, m in enumerate(modalities)}
+    return ends_ns, seen
+
+
+def _due_ends(
+    schedule: Schedule, arrivals: Iterable[tuple[int, tuple[Modality, int]]], start_ns: int, max_delay_ns: int
+) -> Iterator[tuple[int, int]]:
+    """The end of every window and how many frames had come when it was due, as in `pipeline.score`."""
+    time_ns, frames = start_ns, 0
+    for time_ns, frame in moments(schedule, arrivals, start_ns):
+        if frame is not None:
+            schedule.note(*frame, time_ns)
+            frames += 1
+        for end_ns in schedule.due(time_ns):
+            yield end_ns, frames
+    for end_ns in schedule.due(time_ns + max_delay_ns):
+        if end_ns <= time_ns:
+            yield end_ns, frames
+
+
+# --- steps and windows -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """All steps of a recording on a grid of one phase, the first of them number `first`."""
+
+    phase_ns: int
+    first: int
+    values: dict[Modality, FloatArray]
+    """(S, D), 0 where the mask is 0."""
+    mask: dict[Modality, FloatArray]
+    """(S,)."""
+    coverage: dict[Modality, list[float]]
+    """Of the windows that begin with each step but the last nine."""
+
+
+def _windows(
+    recording: FeatureRecording, ends_ns: Integers, seen: Mapping[Modality, Integers], period_ns: int
+) -> Iterator[Window]:
+    phases = {int(phase): _steps(recording, ends_ns, int(phase)) for phase in np.unique(ends_ns % STEP_NS)}
+    newest = {modality: _newest(columns, ends_ns) for modality, columns in recording.arrays.items()}
+    frames_seen = {modality: counts.tolist() for modality, counts in seen.items()}
+    for number, end_ns in enumerate(ends_ns.tolist()):
+        steps = phases[end_ns % STEP_NS]
+        after = step_of(end_ns, steps.phase_ns) - steps.first + 1
+        rows = slice(after - STEPS_PER_WINDOW, after)
+        yield Window(
+            id=end_ns // period_ns,
+            start_ns=end_ns - STEPS_PER_WINDOW * STEP_NS,
+            end_ns=end_ns,
+            features={modality: of_one[rows] for modality, of_one in steps.values.items()},
+            mask={modality: of_one[rows] for modality, of_one in steps.mask.items()},
+            coverage={modality: of_one[rows.start] for modality, of_one in steps.coverage.items()},
+            newest_ns={modality: of_one[number] for modality, of_one in newest.items()},
+            frames_seen={modality: of_one[number] for modality, of_one in frames_seen.items()},
+        )
+
+
+def _steps(recording: FeatureRecording, ends_ns: Integers, phase_ns: int) -> _Steps:
+    first, last = (step_of(int(ends_ns[i]), phase_ns) for i in (0, -1))
+    steps = _Steps(phase_ns, first - REACH_STEPS + 1, {}, {}, {})
+    for modality, columns in recording.arrays.items():
+        rows = np.flatnonzero(columns["valid"])
+        numbers = step_of(columns["stamp_ns"][rows], phase_ns) - steps.first
+        inside = (numbers >= 0) & (numbers <= last - steps.first)
+        measured, means = _means(columns["values"], rows[inside], numbers[inside])
+        values = np.zeros((last - steps.first + 1, means.shape[1]), np.float32)
+        values[measured] = means
+        mask = _hold(values, measured)
+        steps.values[modality], steps.mask[modality] = values, mask
+        steps.coverage[modality] = (np.convolve(mask, np.ones(STEPS_PER_WINDOW), "valid") / STEPS_PER_WINDOW).tolist()
+    return steps
+
+
+def _means(values: FloatArray, rows: Integers, numbers: Integers) -> tuple[Integers, FloatArray]:
+    """The steps with frames, and the mean of each, summed in the order of arrival as `StepRing` does.
+
+    Args:
+        values: (N, D) of all frames.
+        rows: those of the valid ones.
+        numbers: the steps into which these fall, ascending.
+    """
+    measured, starts, counts = np.unique(numbers, return_index=True, return_counts=True)
+    sums = values[rows[starts]].astype(np.float64)
+    for nth in range(1, counts.max(initial=0)):
+        more = counts > nth
+        sums[more] += values[rows[starts[more] + nth]]
+    sums /= counts[:, None]
+    return measured, sums.astype(np.float32)
+
+
+def _hold(values: FloatArray, measured: Integers) -> FloatArray:
+    """Bridge short gaps in the values of steps with the last value before; returns the mask."""
+    steps = np.arange(len(values))
+    last = np.full(len(values), -REACH_STEPS)
+    last[measured] = measured
+    last = np.maximum.accumulate(last)
+    held = (last < steps) & (steps - last <= HOLD_STEPS)
+    values[held] = values[last[held]]
+    mask: FloatArray = (steps - last <= HOLD_STEPS).astype(np.float32)
+    return mask
+
+
+def _newest(columns: Columns, ends_ns: Integers) -> list[int | None]:
+    """The newest stamp of a valid frame in each window."""
+    stamps_ns = columns["stamp_ns"][columns["valid"]]
+    counts = np.searchsorted(stamps_ns, ends_ns, side="right")
+    newest = [stamps_ns.item(count - 1) if count else None for count in counts.tolist()]
+    starts_ns = (ends_ns - STEPS_PER_WINDOW * STEP_NS).tolist()
+    return [n if n is not None and n > start_ns else None for n, start_ns in zip(newest, starts_ns, strict=True)]

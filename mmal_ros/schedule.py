@@ -27,7 +27,7 @@ class Arrivals:
         self._max_delay_ns = max_delay_ns
         self._newest_ns: int | None = None
         self._intervals: deque[int] = deque(maxlen=4)
-        self._delays: deque[int] = deque(maxlen=4)
+        self._delays: deque[int] = deque(maxlen=8)
 
     def note(self, stamp_ns: int, now_ns: int) -> None:
         """A frame with this stamp came in; one that is not newer says nothing about the future."""
@@ -40,12 +40,11 @@ class Arrivals:
 
     def complete(self, end_ns: int) -> bool:
         """Whether no frame stamped up to `end_ns` is to be expected any more."""
-        if self._newest_ns is None or self._newest_ns <= end_ns - SILENT_NS:
+        if self._newest_ns is None or self._newest_ns >= end_ns or self._newest_ns <= end_ns - SILENT_NS:
             return True
-        if min(self._delays) > self._max_delay_ns:  # a band that sends in packets: it would be waited for in vain
-            return True
-        interval_ns = min(self._intervals, default=0)
-        return self._newest_ns >= end_ns or self._newest_ns + EXPECTED_SHARE * interval_ns > end_ns
+        if sorted(self._delays)[len(self._delays) // 2] > self._max_delay_ns:
+            return True  # usually late: a band that sends in packets would mostly be waited for in vain
+        return self._newest_ns + EXPECTED_SHARE * min(self._intervals, default=0) > end_ns
 
 
 class Schedule:
@@ -96,7 +95,12 @@ class Schedule:
         return self._next_end_ns is not None and now_ns < self._next_end_ns - self._period_ns - JUMP_NS
 
     def _ready(self, end_ns: int, now_ns: int) -> bool:
-        return now_ns >= end_ns + self._max_delay_ns or all(a.complete(end_ns) for a in self._arrivals.values())
+        if now_ns >= end_ns + self._max_delay_ns:
+            return True
+        for arrivals in self._arrivals.values():
+            if not arrivals.complete(end_ns):
+                return False
+        return True
 
 
 def moments(

@@ -45,9 +45,9 @@ class FeatureRecording:
 
         Of equal times those of the first modality come first; each modality keeps its own order.
         """
-        times = [np.zeros(0, np.int64), *(columns["known_ns"] for columns in self.arrays.values())]
-        known_ns = np.concatenate(times)
-        owners = np.repeat(np.arange(-1, len(self.arrays)), [len(of_one) for of_one in times])
+        times = [columns["known_ns"] for columns in self.arrays.values()]
+        known_ns = np.concatenate([*times, np.zeros(0, np.int64)])  # there may be no modality at all
+        owners = np.repeat(np.arange(len(times)), np.array([len(of_one) for of_one in times], int))
         order = np.argsort(known_ns, kind="stable")
         return known_ns[order], owners[order]
 

@@ -37,6 +37,7 @@ class VisionExtractor:
         self._pose_every = pose_every
         self._images = 0
         self._last: Sample | None = None
+        self._warm_up()
 
     def process(self, sample: Sample) -> Iterator[FeatureFrame]:
         """FACE first, so that it can be used before BODY is computed. Iterate to the end, or BODY is skipped.
@@ -60,6 +61,12 @@ class VisionExtractor:
         """Release MediaPipe's graphs."""
         self._face.close()
         self._body.close()
+
+    def _warm_up(self) -> None:
+        """Show both models a black picture: they load when first asked, and the first real one would wait 0.4 s."""
+        black = np.zeros((480, 640, 3), np.uint8)
+        self._face.extract(0, black)
+        self._body.extract(0, black)
 
     def _restart(self) -> None:
         self._face.reset()

@@ -145,6 +145,7 @@ class EngagementNode(LifecycleNode):
         self._publish_due()
         assert self._pipeline is not None
         self._timer.timer_period_ns = self._pipeline.schedule.wait_ns(self.now_ns())
+        self._timer.reset()  # else the new period counts only from the next call on
 
     def _publish_due(self) -> None:
         assert self._pipeline is not None

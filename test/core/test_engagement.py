@@ -108,9 +108,9 @@ def test_the_vote_does_not_depend_on_the_order_of_modalities(rows: list[list[flo
     ("coverage", "age_ms", "status"),
     [
         (1.0, 0, Status.VALID),
-        (0.5, 300, Status.VALID),
-        (0.5, 301, Status.STALE),
-        (0.8, 500, Status.STALE),
+        (0.5, 500, Status.VALID),
+        (0.5, 501, Status.STALE),
+        (0.8, 700, Status.STALE),
         (0.4, 0, Status.MISSING),
         (0.0, None, Status.MISSING),
     ],
@@ -154,7 +154,7 @@ def test_the_wristband_is_off_and_the_microphone_just_came_on(models: ModelSet) 
 
 
 def test_a_stale_modality_still_votes(models: ModelSet) -> None:
-    window = window_of({AUDIO: 10}, age_ns=400_000_000)
+    window = window_of({AUDIO: 10}, age_ns=600_000_000)
     estimate = EngagementEstimator(models).estimate(window)
     assert estimate.status[AUDIO] is Status.STALE
     assert estimate.level is majority_vote([estimate.by_modality[AUDIO]])
