@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,16 @@ from numpy.typing import NDArray
 from mmal_ros.datatypes import STEP_NS, STEPS_PER_WINDOW, Estimate, FloatArray, Modality, Window
 from mmal_ros.features.names import SIZES
 from mmal_ros.features.recording import FeatureRecording
-from mmal_ros.pipeline import EngagementPipeline, in_batches, score
+from mmal_ros.pipeline import BATCH, EngagementPipeline, in_batches, score
 from mmal_ros.schedule import Schedule, moments
-from mmal_ros.windowing import FUTURE_TOLERANCE_NS, HOLD_STEPS, KEPT_NS, step_of
+from mmal_ros.windowing import FUTURE_TOLERANCE_NS, HOLD_STEPS, KEPT_NS
 
 Columns = Mapping[str, NDArray[Any]]
 """One modality of a `FeatureRecording`."""
 Integers = NDArray[np.int64]
 REACH_STEPS = STEPS_PER_WINDOW + HOLD_STEPS
+BLOCK = 10 * BATCH
+"""Windows that are cut together: a minute stays in the cache, where an hour would not."""
 
 
 def score_recording(pipeline: EngagementPipeline, recording: FeatureRecording) -> Iterator[Estimate]:
@@ -50,7 +53,10 @@ def cut_windows(pipeline: EngagementPipeline, recording: FeatureRecording) -> It
     ends_ns, seen = _due(whole, period_ns, pipeline.max_delay_ns)
     if not all(_in_time(ends_ns, seen[m], columns["stamp_ns"]) for m, columns in whole.arrays.items()):
         return None
-    return _windows(whole, ends_ns, seen, period_ns)
+    blocks = (slice(first, first + BLOCK) for first in range(0, len(ends_ns), BLOCK))
+    return chain.from_iterable(
+        _windows(whole, ends_ns[block], {m: counts[block] for m, counts in seen.items()}, period_ns) for block in blocks
+    )
 
 
 # --- whether it is orderly ---------------------------------------------------------------------------------------
@@ -135,10 +141,9 @@ def _due_ends(
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """All steps of a recording on a grid of one phase, the first of them number `first`."""
+    """Consecutive steps of all modalities, from `origin_ns` on."""
 
-    phase_ns: int
-    first: int
+    origin_ns: int
     values: dict[Modality, FloatArray]
     """(S, D), 0 where the mask is 0."""
     mask: dict[Modality, FloatArray]
@@ -150,34 +155,36 @@ class _Steps:
 def _windows(
     recording: FeatureRecording, ends_ns: Integers, seen: Mapping[Modality, Integers], period_ns: int
 ) -> Iterator[Window]:
-    phases = {int(phase): _steps(recording, ends_ns, int(phase)) for phase in np.unique(ends_ns % STEP_NS)}
+    phases_ns = ends_ns % STEP_NS
+    grids = {int(phase): _steps(recording, ends_ns[phases_ns == phase]) for phase in np.unique(phases_ns)}
     newest = {modality: _newest(columns, ends_ns) for modality, columns in recording.arrays.items()}
     frames_seen = {modality: counts.tolist() for modality, counts in seen.items()}
     for number, end_ns in enumerate(ends_ns.tolist()):
-        steps = phases[end_ns % STEP_NS]
-        after = step_of(end_ns, steps.phase_ns) - steps.first + 1
-        rows = slice(after - STEPS_PER_WINDOW, after)
+        steps = grids[end_ns % STEP_NS]
+        first = (end_ns - steps.origin_ns) // STEP_NS - STEPS_PER_WINDOW
+        rows = slice(first, first + STEPS_PER_WINDOW)
         yield Window(
             id=end_ns // period_ns,
             start_ns=end_ns - STEPS_PER_WINDOW * STEP_NS,
             end_ns=end_ns,
             features={modality: of_one[rows] for modality, of_one in steps.values.items()},
             mask={modality: of_one[rows] for modality, of_one in steps.mask.items()},
-            coverage={modality: of_one[rows.start] for modality, of_one in steps.coverage.items()},
+            coverage={modality: of_one[first] for modality, of_one in steps.coverage.items()},
             newest_ns={modality: of_one[number] for modality, of_one in newest.items()},
             frames_seen={modality: of_one[number] for modality, of_one in frames_seen.items()},
         )
 
 
-def _steps(recording: FeatureRecording, ends_ns: Integers, phase_ns: int) -> _Steps:
-    first, last = (step_of(int(ends_ns[i]), phase_ns) for i in (0, -1))
-    steps = _Steps(phase_ns, first - REACH_STEPS + 1, {}, {}, {})
+def _steps(recording: FeatureRecording, ends_ns: Integers) -> _Steps:
+    """The steps of the windows that end at `ends_ns`, a multiple of steps apart, and those held into the first."""
+    origin_ns = int(ends_ns[0]) - REACH_STEPS * STEP_NS
+    steps = _Steps(origin_ns, {}, {}, {})
     for modality, columns in recording.arrays.items():
-        rows = np.flatnonzero(columns["valid"])
-        numbers = step_of(columns["stamp_ns"][rows], phase_ns) - steps.first
-        inside = (numbers >= 0) & (numbers <= last - steps.first)
-        measured, means = _means(columns["values"], rows[inside], numbers[inside])
-        values = np.zeros((last - steps.first + 1, means.shape[1]), np.float32)
+        inside = slice(*np.searchsorted(columns["stamp_ns"], [origin_ns, ends_ns[-1]], side="right"))
+        rows = np.flatnonzero(columns["valid"][inside])
+        numbers = (columns["stamp_ns"][inside][rows] - origin_ns - 1) // STEP_NS
+        measured, means = _means(columns["values"][inside], rows, numbers)
+        values = np.zeros(((ends_ns[-1] - origin_ns) // STEP_NS, means.shape[1]), np.float32)
         values[measured] = means
         mask = _hold(values, measured)
         steps.values[modality], steps.mask[modality] = values, mask
@@ -193,13 +200,13 @@ def _means(values: FloatArray, rows: Integers, numbers: Integers) -> tuple[Integ
         rows: those of the valid ones.
         numbers: the steps into which these fall, ascending.
     """
-    measured, starts, counts = np.unique(numbers, return_index=True, return_counts=True)
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+    counts = np.diff(starts, append=len(numbers))
     sums = values[rows[starts]].astype(np.float64)
     for nth in range(1, counts.max(initial=0)):
         more = counts > nth
         sums[more] += values[rows[starts[more] + nth]]
-    sums /= counts[:, None]
-    return measured, sums.astype(np.float32)
+    return numbers[starts], (sums / counts[:, None]).astype(np.float32)
 
 
 def _hold(values: FloatArray, measured: Integers) -> FloatArray:

@@ -95,12 +95,7 @@ class Schedule:
         return self._next_end_ns is not None and now_ns < self._next_end_ns - self._period_ns - JUMP_NS
 
     def _ready(self, end_ns: int, now_ns: int) -> bool:
-        if now_ns >= end_ns + self._max_delay_ns:
-            return True
-        for arrivals in self._arrivals.values():
-            if not arrivals.complete(end_ns):
-                return False
-        return True
+        return now_ns >= end_ns + self._max_delay_ns or all(a.complete(end_ns) for a in self._arrivals.values())
 
 
 def moments(

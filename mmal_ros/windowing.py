@@ -15,10 +15,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mmal_ros.datatypes import (
     NANOSECONDS_PER_SECOND,
@@ -41,7 +39,6 @@ KEPT_NS = (RING_STEPS - 2) * STEP_NS
 """Frames older than this are too late for every ring, whatever its phase."""
 FUTURE_TOLERANCE_NS = 500_000_000
 """Frames further ahead of the clock than this have a wrong stamp, not a fast path."""
-Stamps = TypeVar("Stamps", int, NDArray[np.int64])
 RATES_HZ = (1, 2, 5, 10, 20, 40, 50)
 """Rates of estimation whose period divides the step or is a multiple of it."""
 
@@ -53,13 +50,8 @@ class Rejection(StrEnum):
     WRONG_LENGTH = "of a wrong length"
     NOT_FINITE = "with NaN or infinite values"
     FROM_THE_FUTURE = "stamped in the future"
-    TOO_OLD = "stamped before every window to come"
+    TOO_OLD = "too late for any window"
     DUPLICATE = "stamped like an earlier one"
-
-
-def step_of(stamp_ns: Stamps, phase_ns: int) -> Stamps:
-    """The step in which a measurement falls: (start, end], so a stamp on the grid ends its step."""
-    return -((phase_ns - stamp_ns) // STEP_NS) - 1
 
 
 class StepRing:
@@ -70,7 +62,7 @@ class StepRing:
     """
 
     def __init__(self, size: int, phase_ns: int = 0) -> None:
-        self.phase_ns = phase_ns
+        self._phase_ns = phase_ns
         self._stamps: list[list[int]] = [[] for _ in range(RING_STEPS)]
         self._sums = np.zeros((RING_STEPS, size))
         self._values = np.zeros((2 * RING_STEPS, size), np.float32)
@@ -81,9 +73,13 @@ class StepRing:
         self._read_only_values, self._read_only_mask = self._values.view(), self._mask.view()
         self._read_only_values.flags.writeable = self._read_only_mask.flags.writeable = False
 
+    def step_of(self, stamp_ns: int) -> int:
+        """The step in which a measurement falls: (start, end], so a stamp on the grid ends its step."""
+        return -((self._phase_ns - stamp_ns) // STEP_NS) - 1
+
     def add(self, stamp_ns: int, values: FloatArray) -> bool:
         """Count the values of one valid frame into its step; False: a frame with this stamp is there already."""
-        step = step_of(stamp_ns, self.phase_ns)
+        step = self.step_of(stamp_ns)
         self._reach(step)
         slot = step % RING_STEPS
         stamps = self._stamps[slot]
@@ -185,7 +181,7 @@ class SlidingWindows:
         features, mask, coverage, newest = {}, {}, {}, {}
         for modality, rings in self._rings.items():
             ring = rings[phase // self.period_ns]
-            features[modality], mask[modality], newest[modality] = ring.window(step_of(end_ns, ring.phase_ns))
+            features[modality], mask[modality], newest[modality] = ring.window(ring.step_of(end_ns))
             coverage[modality] = sum(mask[modality].tolist()) / STEPS_PER_WINDOW
         return Window(
             id=end_ns // self.period_ns,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mmal_ros.live_run import LiveRun
-from mmal_ros.run_options import RunOptions
+from mmal_ros.cli.live_run import LiveRun
+from mmal_ros.cli.run_options import RunOptions
+from mmal_ros.cli.view import LiveView
 from mmal_ros.sensors.specs import Sensor, parse_spec
 from mmal_ros.sensors.synthetic import simulated_person
-from mmal_ros.view import LiveView
 
 SEED = 1000
 WIDTH = 94

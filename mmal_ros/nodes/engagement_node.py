@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from mmal_msgs.msg import Engagement
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_msgs.srv import ReloadModel
-from mmal_ros.datatypes import Modality
+from mmal_ros.datatypes import Modality, Status
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, ModelSet, load_model_set
 from mmal_ros.nodes import parameters
@@ -29,6 +30,7 @@ from mmal_ros.nodes.parameters import ParameterError, parameter
 from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL
 from mmal_ros.paths import find_model
 from mmal_ros.pipeline import EngagementPipeline
+from mmal_ros.windowing import Rejection
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class EngagementNode(LifecycleNode):
         self._active = False
         self._rate = RateMeter()
         self._latest: Engagement | None = None
+        self._reported: dict[Modality, Counter[Rejection]] = {}
         self._diagnostics = Diagnostics(self, self._reports)
         self._pipeline: EngagementPipeline | None = None
 
@@ -206,18 +209,18 @@ class EngagementNode(LifecycleNode):
 
     def _modality_report(self, pipeline: EngagementPipeline, modality: Modality) -> Report:
         rejected = pipeline.windows.rejected[modality]
-        reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
+        recent = rejected - self._reported.get(modality, Counter())
+        self._reported[modality] = rejected.copy()
         status = self._status(modality)
-        bad = {"missing": Health.WARN, "stale": Health.WARN}.get(status, Health.OK)
-        message = status + (f"; frames rejected: {', '.join(sorted(rejected))}" if rejected else "")
-        return Report(
-            modality.value,
-            Health.WARN if rejected else bad,
-            message,
-            {"frames accepted": pipeline.windows.frames_seen[modality], "frames rejected": reasons or 0},
-        )
+        good = status is Status.VALID and not recent
+        values = {
+            "frames accepted": pipeline.windows.frames_seen[modality],
+            "frames rejected": ", ".join(f"{count} {reason}" for reason, count in rejected.items()) or 0,
+        }
+        message = status.value + (f"; frames rejected: {', '.join(sorted(recent))}" if recent else "")
+        return Report(modality.value, Health.OK if good else Health.WARN, message, values)
 
-    def _status(self, modality: Modality) -> str:
+    def _status(self, modality: Modality) -> Status:
         if self._latest is None:
-            return "missing"
-        return STATUS_NAMES[self._latest.modalities[MODALITY_CODES[modality]].status].value
+            return Status.MISSING
+        return STATUS_NAMES[self._latest.modalities[MODALITY_CODES[modality]].status]

@@ -55,6 +55,8 @@ SCHEMES: Mapping[Sensor, Mapping[str, str]] = {
 WITHOUT_TARGET = ("none", "synthetic")
 URL_SCHEMES = ("http", "https", "rtsp")
 """Their target is the whole SPEC."""
+BACKLOG = {Sensor.CAMERA: 3, Sensor.MICROPHONE: 50, Sensor.WRISTBAND: 200}
+"""Samples of a recording that may wait: 0.1 s of pictures, 1 s of sound, some seconds of a wristband."""
 RECORDED = ("file", "folder", "synthetic")
 """Schemes whose sources play something made before: they can run faster than real time."""
 
@@ -130,7 +132,7 @@ def live_source(spec: Spec, clock: Clock) -> Source:
         SourceError: it can never work (a missing library, say), or only a node can make it (`topic`, `none`).
     """
     if spec.recorded:
-        return Paced(recorded_source(spec, 0), clock)
+        return Paced(recorded_source(spec, 0), clock, BACKLOG[spec.sensor])
     makers = {
         "ble": _bluetooth_e4,
         "server": _streaming_server,

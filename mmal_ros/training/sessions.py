@@ -90,6 +90,8 @@ def fingerprint() -> str:
     sources = [Path(str(datatypes.__file__)), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
     digest = hashlib.sha256()
     for path in sources:
+        if path.name == "recording.py":  # it keeps features, it does not make them
+            continue
         digest.update(ast.dump(ast.parse(path.read_text())).encode())
     return digest.hexdigest()[:12]
 

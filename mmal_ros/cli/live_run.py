@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
+from mmal_ros.cli.estimate_record import estimate_record, print_json
+from mmal_ros.cli.run_options import RunOptions
+from mmal_ros.cli.view import LiveView
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
-from mmal_ros.estimate_record import estimate_record, print_json
 from mmal_ros.models import load_model_set
 from mmal_ros.nodes.conversions import estimate_from_message
 from mmal_ros.nodes.graph import Graph, GraphSettings
 from mmal_ros.paths import find_model
-from mmal_ros.run_options import RunOptions
 from mmal_ros.sensors.specs import Sensor
-from mmal_ros.view import LiveView
 
 if TYPE_CHECKING:  # only nodes/ knows messages; here they are names in annotations
     from diagnostic_msgs.msg import DiagnosticArray

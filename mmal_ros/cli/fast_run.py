@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import time_ns
 
+from mmal_ros.cli.run_options import RunOptions
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS, Estimate, FeatureFrame
 from mmal_ros.features.recording import read_recording, write_recording
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.offline import recorded_frames
 from mmal_ros.paths import find_model
 from mmal_ros.pipeline import EngagementPipeline, score
-from mmal_ros.run_options import RunOptions
 
 Frames = Iterator[tuple[int, FeatureFrame | None]]
 

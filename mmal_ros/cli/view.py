@@ -14,8 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from mmal_ros.cli.run_statistics import RunStatistics, percentiles_ms
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Estimate, Level, Modality, Status
-from mmal_ros.run_statistics import RunStatistics, percentiles_ms
 
 COLOURS = {None: "grey50", Level.LOW: "#D55E00", Level.MEDIUM: "#E69F00", Level.HIGH: "#009E73"}
 """Okabe and Ito's palette: told apart by colour-blind eyes; the names always stand beside."""

@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 
 from mmal_ros import __version__
+from mmal_ros.cli.estimate_record import estimate_record, print_json
+from mmal_ros.cli.run_options import RunOptions
+from mmal_ros.cli.view import LiveView, summary
 from mmal_ros.datatypes import Estimate
-from mmal_ros.estimate_record import estimate_record, print_json
 from mmal_ros.features.recording import RecordingError
 from mmal_ros.model_card import ModelError
-from mmal_ros.run_options import RunOptions
 from mmal_ros.sensors.source import SourceError
 from mmal_ros.sensors.specs import SCHEMES, Sensor, SpecError, parse_spec
-from mmal_ros.view import LiveView, summary
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -127,7 +127,7 @@ def doctor() -> None:
 
     For everything that is missing it prints the command that mends it. Exit code 1 when something needed is missing.
     """
-    from mmal_ros.doctor import examine, findings_table
+    from mmal_ros.cli.doctor import examine, findings_table
 
     findings = examine()
     out.print(findings_table(findings))
@@ -181,7 +181,7 @@ def fail(message: str) -> NoReturn:
 
 
 def _fast(options: RunOptions, features: Path | None, save_features: Path | None) -> None:
-    from mmal_ros.fast_run import score_features, score_sources
+    from mmal_ros.cli.fast_run import score_features, score_sources
 
     start_ns, estimates = score_features(options, features) if features else score_sources(options, save_features)
     view, began = LiveView(options.model), perf_counter()
@@ -201,7 +201,7 @@ def _take(options: RunOptions, view: LiveView, estimate: Estimate, start_ns: int
 
 
 def _live(options: RunOptions, view: LiveView) -> None:
-    from mmal_ros.live_run import LiveRun
+    from mmal_ros.cli.live_run import LiveRun
     from mmal_ros.nodes.graph import GraphError
 
     try:
