@@ -18,7 +18,8 @@ from mmal_ros.engagement import EngagementEstimator
 from mmal_ros.features.names import SIZES
 from mmal_ros.features.recording import FeatureRecording
 from mmal_ros.models import ModelSet
-from mmal_ros.pipeline import EngagementPipeline, score
+from mmal_ros.pipeline import EngagementPipeline
+from mmal_ros.recorded_windows import score_recording
 
 START_NS = 1_700_000_000 * NANOSECONDS_PER_SECOND
 RATES_HZ = {Modality.FACE: 30, Modality.BODY: 15, Modality.PHYSIOLOGY: 10, Modality.AUDIO: 10}
@@ -73,7 +74,7 @@ def measure_fast(models: ModelSet, duration_s: float = 3600, rounds: int = 3) ->
     for _ in range(rounds):
         gc.collect()
         began = perf_counter()
-        estimates = sum(1 for _ in score(EngagementPipeline(models), recording.frames(), recording.start_ns))
+        estimates = sum(1 for _ in score_recording(EngagementPipeline(models), recording))
         ratios.append(duration_s / (perf_counter() - began))
         assert estimates > (duration_s - 1) * 10
     name = f"{duration_s / 60:.0f} min of features scored again"

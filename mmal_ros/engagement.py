@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from mmal_ros.datatypes import STEP_NS, Estimate, FloatArray, Level, Modality, S
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, Classifier, ModelSet
 from mmal_ros.uncertainty import confidence
+from mmal_ros.window_columns import WindowColumns
 
 LEAST_COVERAGE = 0.5
 """A modality with fewer than half of its steps valid is missing in that window (docs/features.md, handling)."""
@@ -21,6 +22,7 @@ UNKNOWN = np.full(len(Level), 1 / len(Level), np.float32)
 UNKNOWN.flags.writeable = False
 MODALITIES, LEVELS = tuple(Modality), tuple(Level)
 """As tuples: to go through an Enum takes ten times as long."""
+_Columns = tuple[list[FloatArray], list[float], list[Status], list[int | None], Sequence[int]]
 log = logging.getLogger(__name__)
 
 
@@ -49,25 +51,6 @@ def status_of(coverage: float, age_ns: int | None) -> Status:
     return Status.STALE if age_ns > FRESH_NS else Status.VALID
 
 
-@dataclass(slots=True)
-class _Hearing:
-    """What is known of a window, and what its classifiers have said so far."""
-
-    window: Window
-    age_ns: dict[Modality, int | None]
-    status: dict[Modality, Status]
-    by_modality: dict[Modality, FloatArray]
-    """UNKNOWN where nothing was said."""
-    confidence: dict[Modality, float]
-
-
-def _listen_to(window: Window) -> _Hearing:
-    newest_ns, coverage, end_ns = window.newest_ns, window.coverage, window.end_ns
-    age_ns = {m: None if (stamp_ns := newest_ns.get(m)) is None else end_ns - stamp_ns for m in MODALITIES}
-    status = {m: status_of(coverage.get(m, 0.0), age_ns[m]) for m in MODALITIES}
-    return _Hearing(window, age_ns, status, dict.fromkeys(MODALITIES, UNKNOWN), dict.fromkeys(MODALITIES, 0.0))
-
-
 class EngagementEstimator:
     """Runs a model set on windows.
 
@@ -82,28 +65,46 @@ class EngagementEstimator:
 
     def estimate(self, window: Window) -> Estimate:
         """The estimate of one window."""
-        hearing = _listen_to(window)
-        heard = [m for m in self.models.classifiers if hearing.status[m] is not Status.MISSING]
+        age_ns = {m: _age_ns(window.end_ns, window.newest_ns.get(m)) for m in MODALITIES}
+        status = {m: status_of(window.coverage.get(m, 0.0), age_ns[m]) for m in MODALITIES}
+        heard = [m for m in self.models.classifiers if status[m] is not Status.MISSING]
         votes = [self._run(self.models.classifiers[m], window.features[m], window.mask[m]) for m in heard]
-        if votes:
-            hearing.by_modality.update(zip(heard, votes, strict=True))
-            hearing.confidence.update(zip(heard, confidence(np.array(votes)).tolist(), strict=True))
-        return self._fuse(hearing)
+        sureness = confidence(np.array(votes)).tolist() if votes else []
+        return self._fuse(
+            window.id,
+            window.end_ns,
+            dict.fromkeys(MODALITIES, UNKNOWN) | dict(zip(heard, votes, strict=True)),
+            dict.fromkeys(MODALITIES, 0.0) | dict(zip(heard, sureness, strict=True)),
+            status,
+            age_ns,
+            {m: window.frames_seen.get(m, 0) for m in MODALITIES},
+        )
 
     def estimate_batch(self, windows: Sequence[Window]) -> list[Estimate]:
-        """The estimates of many windows (copies, not views), bitwise those that `estimate` gives."""
-        hearings = [_listen_to(window) for window in windows]
-        for modality, classifier in self.models.classifiers.items():
-            heard = [hearing for hearing in hearings if hearing.status[modality] is not Status.MISSING]
-            if not heard:
-                continue
-            features = _stacked([hearing.window.features[modality] for hearing in heard])
-            mask = _stacked([hearing.window.mask[modality] for hearing in heard])
-            votes = self._run(classifier, features, mask)
-            for hearing, vote, sureness in zip(heard, votes, confidence(votes).tolist(), strict=True):
-                hearing.by_modality[modality] = vote
-                hearing.confidence[modality] = sureness
-        return [self._fuse(hearing) for hearing in hearings]
+        """The estimates of many windows, bitwise those that `estimate` gives."""
+        return self.estimate_columns(WindowColumns.of(windows)) if windows else []
+
+    def estimate_columns(self, windows: WindowColumns) -> list[Estimate]:
+        """The estimates of many windows, bitwise those that `estimate` gives."""
+        columns = [self._columns(windows, modality) for modality in MODALITIES]
+        by_window = map(_by_window, zip(*columns, strict=True))
+        return [self._fuse(*fields) for fields in zip(windows.id, windows.end_ns, *by_window, strict=True)]
+
+    def _columns(self, windows: WindowColumns, modality: Modality) -> _Columns:
+        """Probabilities, confidence, status, age and frames seen of one modality in all windows."""
+        count = len(windows.id)
+        newest_ns = windows.newest_ns.get(modality, [None] * count)
+        age_ns = list(map(_age_ns, windows.end_ns, newest_ns))
+        status = list(map(status_of, windows.coverage.get(modality, [0.0] * count), age_ns))
+        probabilities, sureness = [UNKNOWN] * count, [0.0] * count
+        heard = [i for i in range(count) if status[i] is not Status.MISSING]
+        if heard and modality in self.models.classifiers:
+            rows = heard if len(heard) < count else slice(None)  # without a copy, where all of them are
+            features, mask = windows.features[modality][rows], windows.mask[modality][rows]
+            votes = self._run(self.models.classifiers[modality], features, mask)
+            for i, vote, sure in zip(heard, votes, confidence(votes).tolist(), strict=True):
+                probabilities[i], sureness[i] = vote, sure
+        return probabilities, sureness, status, age_ns, windows.frames_seen.get(modality, [0] * count)
 
     def _run(self, classifier: Classifier, features: FloatArray, mask: FloatArray) -> FloatArray:
         """Probabilities of one window, (T, D) and (T,), or of many, (N, T, D) and (N, T)."""
@@ -118,19 +119,27 @@ class EngagementEstimator:
             classifier.fall_back_to_cpu()
             return answer(features, mask)
 
-    def _fuse(self, hearing: _Hearing) -> Estimate:
-        window, said = hearing.window, hearing.by_modality
-        votes = [said[modality] for modality in self.models.classifiers if said[modality] is not UNKNOWN]
+    def _fuse(
+        self,
+        window_id: int,
+        end_ns: int,
+        by_modality: Mapping[Modality, FloatArray],
+        sureness: Mapping[Modality, float],
+        status: Mapping[Modality, Status],
+        age_ns: Mapping[Modality, int | None],
+        frames_seen: Mapping[Modality, int],
+    ) -> Estimate:
+        votes = [by_modality[m] for m in self.models.classifiers if by_modality[m] is not UNKNOWN]
         return Estimate(
-            window_id=window.id,
-            stamp_ns=window.end_ns,
+            window_id=window_id,
+            stamp_ns=end_ns,
             level=majority_vote(votes),
             probabilities=_mean(votes) if votes else UNKNOWN,
-            by_modality=said,
-            confidence=hearing.confidence,
-            status=hearing.status,
-            age_ns=hearing.age_ns,
-            frames_seen={modality: window.frames_seen.get(modality, 0) for modality in MODALITIES},
+            by_modality=by_modality,
+            confidence=sureness,
+            status=status,
+            age_ns=age_ns,
+            frames_seen=frames_seen,
             model_version=self.models.card.identity,
         )
 
@@ -140,6 +149,10 @@ def _mean(votes: Sequence[FloatArray]) -> FloatArray:
     return sum(votes[1:], votes[0]) / np.float32(len(votes))
 
 
-def _stacked(arrays: Sequence[FloatArray]) -> FloatArray:
-    """Arrays of one shape, one after the other in a new first axis: np.stack costs three times as much."""
-    return np.concatenate(arrays).reshape(len(arrays), *arrays[0].shape)
+def _age_ns(end_ns: int, newest_ns: int | None) -> int | None:
+    return None if newest_ns is None else end_ns - newest_ns
+
+
+def _by_window(columns: Iterable[Sequence[Any]]) -> list[dict[Modality, Any]]:
+    """One field of all modalities, (M, N), as N mappings."""
+    return [dict(zip(MODALITIES, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -113,13 +113,9 @@ def score(
         frames: (time, frame) in the order of time; a frame is known from that time on.
         start_ns: when the recording begins.
     """
-    yield from in_batches(pipeline.estimator, map(_copy, _recorded_windows(pipeline, frames, start_ns)))
-
-
-def in_batches(estimator: EngagementEstimator, windows: Iterator[Window]) -> Iterator[Estimate]:
-    """The estimates of windows that stay as they are (copies, not views of a ring)."""
+    windows = map(_copy, _recorded_windows(pipeline, frames, start_ns))
     while batch := list(islice(windows, BATCH)):
-        yield from estimator.estimate_batch(batch)
+        yield from pipeline.estimator.estimate_batch(batch)
 
 
 def _recorded_windows(

@@ -1,9 +1,10 @@
-"""The windows of a recording of features, all cut at once: bit by bit those that `windowing` makes frame by frame.
+"""The windows of a recording of features, cut many at once: bit by bit those that `windowing` makes frame by frame.
 
-Where every frame comes in order, and before the first window that it belongs to is taken, no ring is needed: the
-steps of the whole recording are averaged at once, and a window is a view of ten of them. When a window is due, and
-so which frames it has seen, is still for the schedule to say. A recording that is not so orderly goes the ordinary
-way, through `pipeline.score`.
+Where each modality's frames come in the order of their stamps, no ring is needed. What a step shows is the mean of
+its frames as far as they were known, or the one held from a step before: in both cases what had been summed up to the
+newest frame that was known and not stamped after the step. So that frame's number is all that has to be found. When a
+window is due, and so what it knew, is still for the schedule to say. A recording that is not in order goes the
+ordinary way, through `pipeline.score`.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmal_ros.datatypes import STEP_NS, STEPS_PER_WINDOW, Estimate, FloatArray, Modality, Window
+from mmal_ros.datatypes import STEP_NS, STEPS_PER_WINDOW, Estimate, FloatArray, Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.features.recording import FeatureRecording
-from mmal_ros.pipeline import BATCH, EngagementPipeline, in_batches, score
+from mmal_ros.pipeline import BATCH, EngagementPipeline, score
 from mmal_ros.schedule import Schedule, moments
-from mmal_ros.windowing import FUTURE_TOLERANCE_NS, HOLD_STEPS, KEPT_NS
+from mmal_ros.window_columns import WindowColumns
+from mmal_ros.windowing import FUTURE_TOLERANCE_NS, HOLD_STEPS, KEPT_NS, REACH_NS
 
 Columns = Mapping[str, NDArray[Any]]
 """One modality of a `FeatureRecording`."""
 Integers = NDArray[np.int64]
-REACH_STEPS = STEPS_PER_WINDOW + HOLD_STEPS
+WINDOW_NS = STEPS_PER_WINDOW * STEP_NS
 BLOCK = 10 * BATCH
 """Windows that are cut together: a minute stays in the cache, where an hour would not."""
 
@@ -41,22 +43,21 @@ def score_recording(pipeline: EngagementPipeline, recording: FeatureRecording) -
     windows = cut_windows(pipeline, recording)
     if windows is None:
         return score(pipeline, recording.frames(), recording.start_ns)
-    return in_batches(pipeline.estimator, windows)
+    return chain.from_iterable(map(pipeline.estimator.estimate_columns, windows))
 
 
-def cut_windows(pipeline: EngagementPipeline, recording: FeatureRecording) -> Iterator[Window] | None:
-    """The windows that a fresh pipeline would make of a recording; None: it is not orderly."""
+def cut_windows(pipeline: EngagementPipeline, recording: FeatureRecording) -> Iterator[WindowColumns] | None:
+    """The windows that a fresh pipeline would make of a recording, in batches; None: it is not orderly."""
     feature_sets, period_ns = pipeline.windows.feature_sets, pipeline.windows.period_ns
     whole = _with_absent(recording, feature_sets)
     if not _acceptable(whole, feature_sets):
         return None
     ends_ns, seen = _due(whole, period_ns, pipeline.max_delay_ns)
-    if not all(_in_time(ends_ns, seen[m], columns["stamp_ns"]) for m, columns in whole.arrays.items()):
+    stamps_ns = {m: columns["stamp_ns"] for m, columns in whole.arrays.items()}
+    if not all(_in_reach(stamps_ns[m], ends_ns + period_ns, seen[m]) for m in stamps_ns):
         return None
-    blocks = (slice(first, first + BLOCK) for first in range(0, len(ends_ns), BLOCK))
-    return chain.from_iterable(
-        _windows(whole, ends_ns[block], {m: counts[block] for m, counts in seen.items()}, period_ns) for block in blocks
-    )
+    blocks = _slices(len(ends_ns), BLOCK)
+    return chain.from_iterable(_cut(whole, ends_ns[block], _each(seen, block), period_ns) for block in blocks)
 
 
 # --- whether it is orderly ---------------------------------------------------------------------------------------
@@ -64,19 +65,18 @@ def cut_windows(pipeline: EngagementPipeline, recording: FeatureRecording) -> It
 
 def _with_absent(recording: FeatureRecording, feature_sets: Mapping[Modality, str]) -> FeatureRecording:
     """The recording with no frames of the modalities that it lacks."""
-    absent = {
-        modality: {
-            "stamp_ns": np.zeros(0, np.int64),
-            "known_ns": np.zeros(0, np.int64),
-            "values": np.zeros((0, SIZES[modality]), np.float32),
-            "valid": np.zeros(0, bool),
-            "feature_set": np.array(feature_set),
-        }
-        for modality, feature_set in feature_sets.items()
+    absent = {m: _no_frames(m, name) for m, name in feature_sets.items() if m not in recording.arrays}
+    return FeatureRecording(recording.start_ns, recording.arrays | absent)
+
+
+def _no_frames(modality: Modality, feature_set: str) -> dict[str, NDArray[Any]]:
+    return {
+        "stamp_ns": np.zeros(0, np.int64),
+        "known_ns": np.zeros(0, np.int64),
+        "values": np.zeros((0, SIZES[modality]), np.float32),
+        "valid": np.zeros(0, bool),
+        "feature_set": np.array(feature_set),
     }
-    return FeatureRecording(
-        recording.start_ns, {**recording.arrays, **{m: c for m, c in absent.items() if m not in recording.arrays}}
-    )
 
 
 def _acceptable(recording: FeatureRecording, feature_sets: Mapping[Modality, str]) -> bool:
@@ -97,9 +97,11 @@ def _plausible(delays_ns: Integers) -> bool:
     return bool(((delays_ns >= -FUTURE_TOLERANCE_NS) & (delays_ns < KEPT_NS - FUTURE_TOLERANCE_NS)).all())
 
 
-def _in_time(ends_ns: Integers, seen: Integers, stamps_ns: Integers) -> bool:
-    """Whether every window has seen all frames stamped up to its end."""
-    return bool((np.searchsorted(stamps_ns, ends_ns, side="right") <= seen).all())
+def _in_reach(stamps_ns: Integers, next_ends_ns: Integers, seen: Integers) -> bool:
+    """Whether every frame came while the next window could still see it."""
+    windows_before = np.searchsorted(seen, np.arange(len(stamps_ns)), side="right")
+    ends_ns = np.concatenate([stamps_ns[:1], next_ends_ns])[windows_before]  # before the first one everything is
+    return bool((stamps_ns > ends_ns - REACH_NS).all())
 
 
 # --- when windows are due ----------------------------------------------------------------------------------------
@@ -127,7 +129,8 @@ def _due_ends(
     time_ns, frames = start_ns, 0
     for time_ns, frame in moments(schedule, arrivals, start_ns):
         if frame is not None:
-            schedule.note(*frame, time_ns)
+            modality, stamp_ns = frame
+            schedule.note(modality, stamp_ns, time_ns)
             frames += 1
         for end_ns in schedule.due(time_ns):
             yield end_ns, frames
@@ -136,95 +139,76 @@ def _due_ends(
             yield end_ns, frames
 
 
-# --- steps and windows -------------------------------------------------------------------------------------------
+# --- windows -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """Consecutive steps of all modalities, from `origin_ns` on."""
+class _Block:
+    """One modality in W windows."""
 
-    origin_ns: int
-    values: dict[Modality, FloatArray]
-    """(S, D), 0 where the mask is 0."""
-    mask: dict[Modality, FloatArray]
-    """(S,)."""
-    coverage: dict[Modality, list[float]]
-    """Of the windows that begin with each step but the last nine."""
+    means: FloatArray
+    """(F + 1, D), of each frame and those before it in its step; the last row is 0."""
+    rows: Integers
+    """(W, T), which of them each step shows."""
+    mask: FloatArray
+    """(W, T)."""
+    newest_ns: list[int | None]
 
 
-def _windows(
+def _cut(
     recording: FeatureRecording, ends_ns: Integers, seen: Mapping[Modality, Integers], period_ns: int
-) -> Iterator[Window]:
-    phases_ns = ends_ns % STEP_NS
-    grids = {int(phase): _steps(recording, ends_ns[phases_ns == phase]) for phase in np.unique(phases_ns)}
-    newest = {modality: _newest(columns, ends_ns) for modality, columns in recording.arrays.items()}
-    frames_seen = {modality: counts.tolist() for modality, counts in seen.items()}
-    for number, end_ns in enumerate(ends_ns.tolist()):
-        steps = grids[end_ns % STEP_NS]
-        first = (end_ns - steps.origin_ns) // STEP_NS - STEPS_PER_WINDOW
-        rows = slice(first, first + STEPS_PER_WINDOW)
-        yield Window(
-            id=end_ns // period_ns,
-            start_ns=end_ns - STEPS_PER_WINDOW * STEP_NS,
-            end_ns=end_ns,
-            features={modality: of_one[rows] for modality, of_one in steps.values.items()},
-            mask={modality: of_one[rows] for modality, of_one in steps.mask.items()},
-            coverage={modality: of_one[first] for modality, of_one in steps.coverage.items()},
-            newest_ns={modality: of_one[number] for modality, of_one in newest.items()},
-            frames_seen={modality: of_one[number] for modality, of_one in frames_seen.items()},
+) -> Iterator[WindowColumns]:
+    """A block of windows, in batches."""
+    blocks = {m: _block(columns, ends_ns, seen[m]) for m, columns in recording.arrays.items()}
+    for batch in _slices(len(ends_ns), BATCH):
+        yield WindowColumns(
+            id=(ends_ns[batch] // period_ns).tolist(),
+            end_ns=ends_ns[batch].tolist(),
+            features={m: block.means[block.rows[batch]] for m, block in blocks.items()},
+            mask={m: block.mask[batch] for m, block in blocks.items()},
+            coverage={m: block.mask[batch].mean(axis=1, dtype=np.float64).tolist() for m, block in blocks.items()},
+            newest_ns={m: block.newest_ns[batch] for m, block in blocks.items()},
+            frames_seen={m: counts[batch].tolist() for m, counts in seen.items()},
         )
 
 
-def _steps(recording: FeatureRecording, ends_ns: Integers) -> _Steps:
-    """The steps of the windows that end at `ends_ns`, a multiple of steps apart, and those held into the first."""
-    origin_ns = int(ends_ns[0]) - REACH_STEPS * STEP_NS
-    steps = _Steps(origin_ns, {}, {}, {})
-    for modality, columns in recording.arrays.items():
-        inside = slice(*np.searchsorted(columns["stamp_ns"], [origin_ns, ends_ns[-1]], side="right"))
-        rows = np.flatnonzero(columns["valid"][inside])
-        numbers = (columns["stamp_ns"][inside][rows] - origin_ns - 1) // STEP_NS
-        measured, means = _means(columns["values"][inside], rows, numbers)
-        values = np.zeros(((ends_ns[-1] - origin_ns) // STEP_NS, means.shape[1]), np.float32)
-        values[measured] = means
-        mask = _hold(values, measured)
-        steps.values[modality], steps.mask[modality] = values, mask
-        steps.coverage[modality] = (np.convolve(mask, np.ones(STEPS_PER_WINDOW), "valid") / STEPS_PER_WINDOW).tolist()
-    return steps
+def _block(columns: Columns, ends_ns: Integers, seen: Integers) -> _Block:
+    inside = slice(*np.searchsorted(columns["stamp_ns"], [ends_ns[0] - REACH_NS, ends_ns[-1]], side="right"))
+    valid = np.flatnonzero(columns["valid"][inside])
+    stamps_ns, values = columns["stamp_ns"][inside][valid], columns["values"][inside][valid]
+    step_ends_ns = ends_ns[:, None] - np.arange(STEPS_PER_WINDOW)[::-1] * STEP_NS
+    known = np.searchsorted(valid, seen - inside.start)[:, None]
+    newest = np.minimum(known, np.searchsorted(stamps_ns, step_ends_ns, side="right")) - 1
+    newest_ns = np.append(stamps_ns, ends_ns[0] - KEPT_NS)[newest]  # of -1, no frame: older than any that is held
+    mask = step_ends_ns - newest_ns < (HOLD_STEPS + 1) * STEP_NS
+    phases_ns, phase = np.unique(ends_ns % STEP_NS, return_inverse=True)
+    means = [_means(values, (stamps_ns - phase_ns - 1) // STEP_NS) for phase_ns in phases_ns]  # a step has its end
+    in_window = zip(newest_ns[:, -1].tolist(), (ends_ns - WINDOW_NS).tolist(), strict=True)
+    return _Block(
+        means=np.concatenate([*means, np.zeros((1, values.shape[1]), np.float32)]),
+        rows=np.where(mask, newest + phase[:, None] * len(valid), -1),
+        mask=mask.astype(np.float32),
+        newest_ns=[stamp_ns if stamp_ns > start_ns else None for stamp_ns, start_ns in in_window],
+    )
 
 
-def _means(values: FloatArray, rows: Integers, numbers: Integers) -> tuple[Integers, FloatArray]:
-    """The steps with frames, and the mean of each, summed in the order of arrival as `StepRing` does.
-
-    Args:
-        values: (N, D) of all frames.
-        rows: those of the valid ones.
-        numbers: the steps into which these fall, ascending.
-    """
-    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-    counts = np.diff(starts, append=len(numbers))
-    sums = values[rows[starts]].astype(np.float64)
+def _means(values: FloatArray, steps: Integers) -> FloatArray:
+    """The mean of each frame and those before it in the same step, (F, D), summed one by one as `StepRing` does."""
+    starts = np.flatnonzero(np.diff(steps, prepend=steps[:1] - 1))
+    counts = np.diff(starts, append=len(steps))
+    means = values.astype(np.float32)
+    sums = values[starts].astype(np.float64)
     for nth in range(1, counts.max(initial=0)):
-        more = counts > nth
-        sums[more] += values[rows[starts[more] + nth]]
-    return numbers[starts], (sums / counts[:, None]).astype(np.float32)
+        longer = counts > nth
+        starts, counts = starts[longer], counts[longer]
+        sums = sums[longer] + values[starts + nth]
+        means[starts + nth] = sums / (nth + 1)
+    return means
 
 
-def _hold(values: FloatArray, measured: Integers) -> FloatArray:
-    """Bridge short gaps in the values of steps with the last value before; returns the mask."""
-    steps = np.arange(len(values))
-    last = np.full(len(values), -REACH_STEPS)
-    last[measured] = measured
-    last = np.maximum.accumulate(last)
-    held = (last < steps) & (steps - last <= HOLD_STEPS)
-    values[held] = values[last[held]]
-    mask: FloatArray = (steps - last <= HOLD_STEPS).astype(np.float32)
-    return mask
+def _slices(length: int, size: int) -> Iterator[slice]:
+    return (slice(first, first + size) for first in range(0, length, size))
 
 
-def _newest(columns: Columns, ends_ns: Integers) -> list[int | None]:
-    """The newest stamp of a valid frame in each window."""
-    stamps_ns = columns["stamp_ns"][columns["valid"]]
-    counts = np.searchsorted(stamps_ns, ends_ns, side="right")
-    newest = [stamps_ns.item(count - 1) if count else None for count in counts.tolist()]
-    starts_ns = (ends_ns - STEPS_PER_WINDOW * STEP_NS).tolist()
-    return [n if n is not None and n > start_ns else None for n, start_ns in zip(newest, starts_ns, strict=True)]
+def _each(columns: Mapping[Modality, Integers], part: slice) -> dict[Modality, Integers]:
+    return {modality: column[part] for modality, column in columns.items()}

@@ -16,8 +16,9 @@ back, would still be too few to vote. So an estimate never depends on how fast t
 JUMP_NS = NANOSECONDS_PER_SECOND
 """A clock that differs this much from what is expected was set, or the process slept."""
 Item = TypeVar("Item")
-EXPECTED_SHARE = 0.75
-"""The next frame is not expected before this share of the shortest recent interval: room for jitter."""
+EXPECTED_SHARE = 0.9
+"""The next frame is not expected before this share of the shortest recent interval: room for a camera's jitter (3 ms
+at 30 Hz). A frame that is still earlier counts in the windows after."""
 
 
 class Arrivals:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent / "mmal_ros"
 ORDER = (
     {"datatypes"},
     {"sensors", "features", "uncertainty", "paths"},
-    {"windowing", "model_card"},
+    {"windowing", "window_columns", "model_card"},
     {"schedule", "models"},
     {"engagement"},
     {"pipeline", "extraction"},

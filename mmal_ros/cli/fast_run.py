@@ -13,6 +13,7 @@ from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.offline import recorded_frames
 from mmal_ros.paths import find_model
 from mmal_ros.pipeline import EngagementPipeline, score
+from mmal_ros.recorded_windows import score_recording
 
 Frames = Iterator[tuple[int, FeatureFrame | None]]
 
@@ -24,21 +25,20 @@ def score_sources(options: RunOptions, save_features: Path | None) -> tuple[int,
     frames = recorded_frames(options.specs, start_ns, models.audio_features, until_last=options.until_last)
     if save_features is not None:
         frames = _saving(frames, start_ns, save_features)
-    return start_ns, _score(options, models, frames, start_ns)
+    return start_ns, score(_pipeline(options, models), _until(frames, start_ns, options.duration_s), start_ns)
 
 
 def score_features(options: RunOptions, path: Path) -> tuple[int, Iterator[Estimate]]:
     """When a recording of features began, and its estimates."""
     recording = read_recording(path)
     models = load_model_set(find_model(options.model), options.providers)
-    return recording.start_ns, _score(options, models, recording.frames(), recording.start_ns)
+    if options.duration_s is not None:
+        recording = recording.until(recording.start_ns + round(options.duration_s * NANOSECONDS_PER_SECOND))
+    return recording.start_ns, score_recording(_pipeline(options, models), recording)
 
 
-def _score(
-    options: RunOptions, models: ModelSet, frames: Iterable[tuple[int, FeatureFrame | None]], start_ns: int
-) -> Iterator[Estimate]:
-    pipeline = EngagementPipeline(models, rate_hz=options.rate_hz, max_delay_ns=round(options.max_delay_ms * 1_000_000))
-    return score(pipeline, _until(frames, start_ns, options.duration_s), start_ns)
+def _pipeline(options: RunOptions, models: ModelSet) -> EngagementPipeline:
+    return EngagementPipeline(models, rate_hz=options.rate_hz, max_delay_ns=round(options.max_delay_ms * 1_000_000))
 
 
 def _saving(frames: Frames, start_ns: int, path: Path) -> Frames:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import gettempdir
 from time import sleep, time_ns
@@ -52,8 +52,11 @@ class LiveRun:
                 self._wait()
             return
         with _log_instead_of_stderr() as log:
-            with Live(self._view, console=console, refresh_per_second=REFRESHES_PER_S), self._graph:
-                self._wait()
+            with ExitStack() as stack:
+                with console.status("starting …"):
+                    stack.enter_context(self._graph)
+                with Live(self._view, console=console, refresh_per_second=REFRESHES_PER_S):
+                    self._wait()
             console.print(f"log: {log}", style="grey50", highlight=False)
 
     def _settings(self) -> GraphSettings:

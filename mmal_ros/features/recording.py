@@ -6,7 +6,6 @@ Per modality `<modality>_stamp_ns` (N,), `_known_ns` (N,), `_values` (N, D), `_v
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -51,10 +50,9 @@ class FeatureRecording:
         order = np.argsort(known_ns, kind="stable")
         return known_ns[order], owners[order]
 
-    def until(self, end_ns: float) -> FeatureRecording:
-        """What was known up to a moment."""
-        last_ns = math.floor(end_ns)  # exact, unlike the comparison of an array with a float
-        return FeatureRecording(self.start_ns, {m: _first(c, c["known_ns"] <= last_ns) for m, c in self.arrays.items()})
+    def until(self, end_ns: int) -> FeatureRecording:
+        """The part that was known up to a moment."""
+        return FeatureRecording(self.start_ns, {m: _only(c, c["known_ns"] <= end_ns) for m, c in self.arrays.items()})
 
 
 def write_recording(path: Path, start_ns: int, frames: Iterable[tuple[int, FeatureFrame]]) -> None:
@@ -106,7 +104,7 @@ def _columns(path: Path, content: dict[str, NDArray[Any]], modality: Modality) -
     return columns
 
 
-def _first(columns: dict[str, NDArray[Any]], kept: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+def _only(columns: dict[str, NDArray[Any]], kept: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
     return {name: column[kept] if column.ndim else column for name, column in columns.items()}
 
 

@@ -66,6 +66,8 @@ class Graph:
         self._nodes: list[Any] = []
         self.start_ns = 0
         """When recordings began."""
+        self.listener: Node
+        """Hears the graph's topics; for those who want to hear more of them."""
 
     def __enter__(self) -> Self:
         """Start everything; raises GraphError and leaves nothing behind when a node refuses."""
@@ -97,10 +99,10 @@ class Graph:
         return [node.ended for node in self.sensors.values() if node.spec.recorded and node.spec.scheme != "none"]
 
     def _make_nodes(self) -> None:
-        self._listener = Node("listener", namespace=self._settings.namespace)
-        self._listener.create_subscription(ENGAGEMENT.type, ENGAGEMENT.name, self._on_engagement, ENGAGEMENT.qos)
-        self._listener.create_subscription(DIAGNOSTICS.type, DIAGNOSTICS.name, self._on_diagnostics, DIAGNOSTICS.qos)
-        self._executor.add_node(self._listener)
+        self.listener = Node("listener", namespace=self._settings.namespace)
+        self.listener.create_subscription(ENGAGEMENT.type, ENGAGEMENT.name, self._on_engagement, ENGAGEMENT.qos)
+        self.listener.create_subscription(DIAGNOSTICS.type, DIAGNOSTICS.name, self._on_diagnostics, DIAGNOSTICS.qos)
+        self._executor.add_node(self.listener)
         self._add(EngagementNode, self._settings.engagement)
         for sensor, spec in self._settings.sources.items():
             self._add(NODES[sensor], {"source": spec, **self._settings.sensors.get(sensor, {})})
@@ -113,7 +115,7 @@ class Graph:
 
     def _begin(self) -> None:
         """Activate: the estimates first, so that they hear the first frame; recordings all at the same moment."""
-        now_ns = self._listener.get_clock().now().nanoseconds
+        now_ns = self.listener.get_clock().now().nanoseconds
         self.start_ns = ((now_ns + START_DELAY_NS) // STEP_NS + 1) * STEP_NS
         for node in self.sensors.values():
             node.set_parameters([Parameter("recording_start_ns", value=self.start_ns)])
@@ -138,7 +140,7 @@ class Graph:
         for node in reversed(self._nodes):
             node.trigger_shutdown()
             node.destroy_node()
-        if hasattr(self, "_listener"):
-            self._listener.destroy_node()
+        if hasattr(self, "listener"):
+            self.listener.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown()

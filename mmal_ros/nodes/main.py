@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 
 def camera_node() -> None:
@@ -38,8 +40,9 @@ def engagement_node() -> None:
 
 
 def spin(make_node: Callable[[], Any]) -> None:
-    """Run a lifecycle node; whoever launched it configures and activates it."""
-    rclpy.init()
+    """Run a lifecycle node until SIGINT or SIGTERM; whoever launched it configures and activates it."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's would end ROS before the node can say goodbye
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = make_node()
     executor = SingleThreadedExecutor()
     executor.add_node(node)

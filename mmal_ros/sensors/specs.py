@@ -55,7 +55,9 @@ SCHEMES: Mapping[Sensor, Mapping[str, str]] = {
 WITHOUT_TARGET = ("none", "synthetic")
 URL_SCHEMES = ("http", "https", "rtsp")
 """Their target is the whole SPEC."""
-BACKLOG = {Sensor.CAMERA: 3, Sensor.MICROPHONE: 50, Sensor.WRISTBAND: 200}
+SOUND_BLOCK_MS = 10
+"""An estimate waits for the block after its end: short blocks, short delay; half as long costs twice the calls."""
+BACKLOG = {Sensor.CAMERA: 3, Sensor.MICROPHONE: 100, Sensor.WRISTBAND: 200}
 """Samples of a recording that may wait: 0.1 s of pictures, 1 s of sound, some seconds of a wristband."""
 RECORDED = ("file", "folder", "synthetic")
 """Schemes whose sources play something made before: they can run faster than real time."""
@@ -173,7 +175,7 @@ def _file(spec: Spec, start_ns: int) -> Source:
     if spec.sensor is Sensor.MICROPHONE:
         from mmal_ros.sensors.audio_file import AudioFile
 
-        return AudioFile(path, start_ns)
+        return AudioFile(path, start_ns, block_ms=SOUND_BLOCK_MS)
     from mmal_ros.sensors.e4_folder import E4Folder
 
     return E4Folder(path, start_ns)
@@ -182,12 +184,12 @@ def _file(spec: Spec, start_ns: int) -> Source:
 def _synthetic(spec: Spec, start_ns: int) -> Source:
     from mmal_ros.sensors.synthetic import SyntheticCamera, SyntheticMicrophone, SyntheticWristband, simulated_person
 
-    sources: dict[Sensor, type[SyntheticCamera | SyntheticMicrophone | SyntheticWristband]] = {
-        Sensor.CAMERA: SyntheticCamera,
-        Sensor.MICROPHONE: SyntheticMicrophone,
-        Sensor.WRISTBAND: SyntheticWristband,
-    }
-    return sources[spec.sensor](*simulated_person(int(spec.target or 0)), start_ns)
+    who = simulated_person(int(spec.target or 0))
+    if spec.sensor is Sensor.CAMERA:
+        return SyntheticCamera(*who, start_ns)
+    if spec.sensor is Sensor.MICROPHONE:
+        return SyntheticMicrophone(*who, start_ns, block_ms=SOUND_BLOCK_MS)
+    return SyntheticWristband(*who, start_ns)
 
 
 def _camera(spec: Spec, clock: Clock) -> Source:
@@ -199,7 +201,7 @@ def _camera(spec: Spec, clock: Clock) -> Source:
 def _microphone(spec: Spec, clock: Clock) -> Source:
     from mmal_ros.sensors.microphone import Microphone
 
-    return Microphone(spec.target, clock)
+    return Microphone(spec.target, clock, block_ms=SOUND_BLOCK_MS)
 
 
 def _bluetooth_e4(spec: Spec, clock: Clock) -> Source:

@@ -29,11 +29,11 @@ def test_a_video_becomes_face_and_body_features(ros, shared_data):
     faces, bodies = ros.listen(FEATURES[Modality.FACE]), ros.listen(FEATURES[Modality.BODY])
     with node_process("camera_node", source=f"file:{shared_data / 'grid-av-clips/bbaf2n.mpg'}"):
         ros.activate("camera_node")
-        wait_until(lambda: len(faces) > 30 and len(bodies) > 10, 60)
+        wait_until(lambda: len(faces) > 15 and len(bodies) > 5, 60)
 
     assert {len(face.values) for face in faces} == {SIZES[Modality.FACE]}
     assert {len(body.values) for body in bodies} == {SIZES[Modality.BODY]}
-    assert np.mean([face.valid for face in faces]) > 0.9
+    assert np.mean([face.valid for face in faces]) > 0.8
     assert {face.feature_set for face in faces} == {"mediapipe-face"}
     intervals = np.diff([to_ns(face.header.stamp) for face in faces]) / 1e6
     assert set(np.round(intervals % 40, 3)) == {0.0}, "stamps are not those of the video"
@@ -51,7 +51,7 @@ def test_pictures_leave_the_node_only_when_privacy_allows(ros, shared_data):
     faces.clear()
     with node_process("camera_node", source=source):
         ros.activate("camera_node")
-        wait_until(lambda: len(faces) > 30, 60)
+        wait_until(lambda: len(faces) > 15, 60)
     assert images == []
 
 
@@ -110,7 +110,7 @@ def test_the_sound_of_a_video_becomes_audio_features(ros, shared_data):
     source = f"file:{shared_data / 'grid-av-clips/bbaf2n.mpg'}"
     with node_process("microphone_node", source=source, feature_set="spectral"):
         ros.activate("microphone_node")
-        wait_until(lambda: len(frames) > 20, 60)
+        wait_until(lambda: len(frames) > 10, 60)
     stamps = [to_ns(frame.header.stamp) for frame in frames]
     assert all(stamp % 100_000_000 == 0 for stamp in stamps)
     assert set(np.diff(stamps)) == {100_000_000}
