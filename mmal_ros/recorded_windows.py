@@ -173,6 +173,7 @@ def _cut(
 
 
 def _block(columns: Columns, ends_ns: Integers, seen: Integers) -> _Block:
+    """What the windows that end at `ends_ns` (W,) show of the first `seen` (W,) frames."""
     inside = slice(*np.searchsorted(columns["stamp_ns"], [ends_ns[0] - REACH_NS, ends_ns[-1]], side="right"))
     valid = np.flatnonzero(columns["valid"][inside])
     stamps_ns, values = columns["stamp_ns"][inside][valid], columns["values"][inside][valid]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -157,7 +158,8 @@ def version() -> None:
 
 
 def main() -> None:
-    """The program `mmal`."""
+    """The program `mmal`; SIGTERM ends it as cleanly as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from rich.table import Table
 
+from mmal_ros.cli.redirect import STDERR, STDOUT, output_into
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, load_model_set
 from mmal_ros.paths import find_model
 
+GPU_REMEDY = "only with an NVIDIA GPU: CUDA 13 and cuDNN 9 (and TensorRT)"
 SYSTEM_BUS = Path("/run/dbus/system_bus_socket")
 
 
@@ -104,15 +108,18 @@ def _version(requirement: Requirement) -> str:
 def _providers() -> Iterator[Finding]:
     """A provider that is compiled in loads only where its libraries and a GPU are: so a model is really loaded."""
     for name, provider in PROVIDERS.items():
-        try:
-            models = load_model_set(find_model("demo"), [name, "cpu"] if name != "cpu" else ["cpu"])
-        except ModelError as error:
-            yield Finding(f"ONNX on {name}", False, str(error))
-            continue
-        used = set(models.providers.values())
-        found = "runs" if used == {provider} else f"not usable; {', '.join(used)} would run instead"
-        remedy = "an NVIDIA GPU with CUDA 13, cuDNN 9 (and TensorRT); without one nothing is amiss"
-        yield Finding(f"ONNX on {name}", used == {provider}, found, remedy)
+        with TemporaryFile("w+") as said:
+            try:
+                with output_into(said, STDOUT, STDERR):  # ONNX Runtime says the same many times over
+                    used = load_model_set(find_model("demo"), list(dict.fromkeys([name, "cpu"]))).providers
+            except ModelError as error:
+                yield Finding(f"ONNX on {name}", False, str(error))
+                continue
+            said.seek(0)
+            lacking = re.search(r"(lib\S+): cannot open shared object", said.read())
+        runs = set(used.values()) == {provider}
+        found = "runs" if runs else f"{lacking[1]} is missing" if lacking else "not usable here"
+        yield Finding(f"ONNX on {name}", runs, found, GPU_REMEDY)
 
 
 def _model() -> Iterator[Finding]:
@@ -121,7 +128,7 @@ def _model() -> Iterator[Finding]:
     except ModelError as error:
         yield Finding("model demo", False, str(error), "install the package again", needed=True)
     else:
-        yield Finding("model demo", True, f"{card.identity}: {card.purpose}")
+        yield Finding("model demo", True, f"{card.identity}: {card.purpose.partition('.')[0]}")
 
 
 def _devices() -> Iterator[Finding]:

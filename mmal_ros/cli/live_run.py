@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import gettempdir
 from time import sleep, time_ns
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from mmal_ros.cli.estimate_record import estimate_record, print_json
+from mmal_ros.cli.redirect import STDERR, output_into
 from mmal_ros.cli.run_options import RunOptions
 from mmal_ros.cli.view import LiveView
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
@@ -51,13 +51,13 @@ class LiveRun:
             with self._graph:
                 self._wait()
             return
-        with _log_instead_of_stderr() as log:
-            with ExitStack() as stack:
-                with console.status("starting …"):
-                    stack.enter_context(self._graph)
-                with Live(self._view, console=console, refresh_per_second=REFRESHES_PER_S):
-                    self._wait()
-            console.print(f"log: {log}", style="grey50", highlight=False)
+        log = Path(gettempdir()) / f"mmal-{os.getpid()}.log"  # what ROS and MediaPipe say would spoil the view
+        with log.open("wb") as file, output_into(file, STDERR), ExitStack() as stack:
+            with console.status("starting …"):
+                stack.enter_context(self._graph)
+            with Live(self._view, console=console, refresh_per_second=REFRESHES_PER_S):
+                self._wait()
+        console.print(f"log: {log}", style="grey50", highlight=False)
 
     def _settings(self) -> GraphSettings:
         options = self._options
@@ -111,17 +111,3 @@ class LiveRun:
                 self._view.notes[part] = status.message
             else:
                 self._view.notes.pop(part, None)
-
-
-@contextmanager
-def _log_instead_of_stderr() -> Iterator[Path]:
-    """Keep what ROS and MediaPipe say on stderr out of the view, in a file."""
-    path = Path(gettempdir()) / f"mmal-{os.getpid()}.log"
-    saved = os.dup(2)
-    with path.open("wb") as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield path
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

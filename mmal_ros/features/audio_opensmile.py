@@ -12,6 +12,7 @@ clipped where `process_signal` lets them overflow to -1.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 from pathlib import Path
@@ -38,6 +39,7 @@ SOURCE, DESCRIPTORS, IDLE = "sound", "descriptors", "idle"
 IDLE_TICKS = 80
 """One hop must be worked off within so many ticks of openSMILE: 40 frames that the pitch tracker (bufferLength=40)
 may let go at once, one per tick, and the length of the chain behind it, 15, with a reserve."""
+log = logging.getLogger(__name__)
 ANSWER_TIMEOUT_S = 10.0
 """An answer takes 0.6 ms; this is for a machine that was suspended."""
 END_TIMEOUT_S = 5.0
@@ -112,8 +114,7 @@ OPTIONS = {
 class OpenSmileStream:
     """A `HopAnalyser`: 10 ms of sound in, the descriptor frames (24,) that they make known out.
 
-    Raises:
-        RuntimeError: openSMILE refused the sound or did not answer in time.
+    An openSMILE that does not answer in time is given up, and another one begins without the sound so far.
     """
 
     def __init__(self) -> None:
@@ -123,10 +124,11 @@ class OpenSmileStream:
         """Hand over 10 ms, wait until openSMILE is idle again, and return what it found."""
         # Cut off, not rounded, as opensmile.Smile.process_signal does it.
         pcm = np.clip(hop * 32768, -32768, 32767).astype("<i2").tobytes()
-        if not self._smile.external_audio_source_write_data(SOURCE, pcm):
-            raise RuntimeError("openSMILE takes no more sound: it has stopped")
-        if not self._idle.acquire(timeout=ANSWER_TIMEOUT_S):
-            raise RuntimeError(f"openSMILE did not answer within {ANSWER_TIMEOUT_S:g} s")
+        taken = self._smile.external_audio_source_write_data(SOURCE, pcm)
+        if not taken or not self._idle.acquire(timeout=ANSWER_TIMEOUT_S):
+            log.error("openSMILE did not answer within %g s; starting it anew", ANSWER_TIMEOUT_S)
+            self.restart()
+            return []
         found = list(self._found)
         self._found.clear()
         return found

