@@ -59,6 +59,7 @@ class Participant:
         """Call a service and return its answer."""
         client = self.node.create_client(service_type, name)
         assert client.wait_for_service(DISCOVERY_TIMEOUT_S), f"nobody offers {name}"
+        time.sleep(0.3)  # the other side must have found us, too: an answer to a stranger is lost
         future = client.call_async(request)
         wait_until(future.done, timeout_s)
         self.node.destroy_client(client)
@@ -67,7 +68,7 @@ class Participant:
     def change_state(self, node_name: str, transition: int) -> bool:
         """Ask a lifecycle node for a transition; whether it went well."""
         request = ChangeState.Request(transition=Transition(id=transition))
-        return bool(self.call(ChangeState, f"{NAMESPACE}/{node_name}/change_state", request).success)
+        return bool(self.call(ChangeState, f"{NAMESPACE}/{node_name}/change_state", request, timeout_s=90).success)
 
     def activate(self, node_name: str) -> None:
         """Configure and activate a lifecycle node."""

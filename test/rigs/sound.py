@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ class SoundServer:
         missing = [program for program in PROGRAMS if not shutil.which(program)]
         if missing:
             raise RuntimeError(f"missing {', '.join(missing)}: apt-get install pulseaudio pulseaudio-utils")
+        _release_portaudio()
         self._folder = Path(tempfile.mkdtemp(prefix="sound_"))  # short: the path of a socket has at most 107 letters
         self._before = {name: os.environ.get(name) for name in ENVIRONMENT}
         os.environ["XDG_RUNTIME_DIR"] = str(self._folder)
@@ -121,3 +123,10 @@ class Halted:
 
 def _pactl(*arguments: str) -> None:
     subprocess.run(["pactl", *arguments], check=True, capture_output=True)
+
+
+def _release_portaudio() -> None:
+    """MediaPipe imports sounddevice, which holds PortAudio open with the devices of that moment: none of ours."""
+    sounddevice = sys.modules.get("sounddevice")
+    if sounddevice is not None and sounddevice._initialized:
+        sounddevice._terminate()
