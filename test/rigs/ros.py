@@ -21,6 +21,8 @@ from rclpy.signals import SignalHandlerOptions
 NAMESPACE = "/mmal"
 DISCOVERY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
+MATCH_TIMEOUT_S = 4.0
+"""Discovery between processes takes up to 3 s, as long as the shortest recording."""
 
 
 class Participant:
@@ -71,8 +73,12 @@ class Participant:
         return bool(self.call(ChangeState, f"{NAMESPACE}/{node_name}/change_state", request, timeout_s=90).success)
 
     def activate(self, node_name: str) -> None:
-        """Configure and activate a lifecycle node."""
+        """Configure a lifecycle node, wait until what it will publish is heard here, and activate it."""
         assert self.change_state(node_name, Transition.TRANSITION_CONFIGURE)
+        deadline = time.monotonic() + MATCH_TIMEOUT_S  # some topics have no publisher on purpose
+        while not all(map(self.node.count_publishers, self.heard)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
         assert self.change_state(node_name, Transition.TRANSITION_ACTIVATE)
 
     def _spin(self) -> None:
