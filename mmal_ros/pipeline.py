@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from heapq import merge
 from itertools import islice
 
@@ -12,12 +11,10 @@ from mmal_ros.engagement import EngagementEstimator
 from mmal_ros.features.extractor import Extractor
 from mmal_ros.models import ModelSet
 from mmal_ros.schedule import DEFAULT_MAX_DELAY_NS, Schedule, moments
-from mmal_ros.windowing import Rejection, SlidingWindows
+from mmal_ros.windowing import Rejection, SlidingWindows, copy_of
 
 BATCH = 64
 """Windows that a recording scores at once; more is not faster."""
-
-
 TAIL_NS = 300_000_000
 """How much longer than the first recording the others are read: a packet of a wristband is not longer."""
 
@@ -113,7 +110,7 @@ def score(
         frames: (time, frame) in the order of time; a frame is known from that time on.
         start_ns: when the recording begins.
     """
-    windows = map(_copy, _recorded_windows(pipeline, frames, start_ns))
+    windows = map(copy_of, _recorded_windows(pipeline, frames, start_ns))
     while batch := list(islice(windows, BATCH)):
         yield from pipeline.estimator.estimate_batch(batch)
 
@@ -131,11 +128,3 @@ def _recorded_windows(
     for window in pipeline.due_windows(time_ns + pipeline.max_delay_ns):
         if window.end_ns <= time_ns:
             yield window
-
-
-def _copy(window: Window) -> Window:
-    return replace(
-        window,
-        features={modality: values.copy() for modality, values in window.features.items()},
-        mask={modality: values.copy() for modality, values in window.mask.items()},
-    )

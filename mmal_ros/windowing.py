@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
@@ -211,3 +212,12 @@ class SlidingWindows:
 def _finite(values: FloatArray) -> bool:
     """Whether all values are finite. Their square sum tells it five times as fast, unless it overflows."""
     return math.isfinite(values.dot(values)) or bool(np.isfinite(values).all())
+
+
+def copy_of(window: Window) -> Window:
+    """The window with arrays of its own, for those who keep it while further frames come."""
+    return replace(
+        window,
+        features={modality: values.copy() for modality, values in window.features.items()},
+        mask={modality: values.copy() for modality, values in window.mask.items()},
+    )

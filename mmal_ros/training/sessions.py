@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from mmal_ros.sensors.synthetic import (
     SyntheticMicrophone,
     SyntheticWristband,
 )
-from mmal_ros.windowing import SlidingWindows
+from mmal_ros.windowing import SlidingWindows, copy_of
 
 START_NS = 1_600_000_000 * NANOSECONDS_PER_SECOND
 """When every synthetic session begins; any multiple of a second would do."""
@@ -116,12 +116,4 @@ def _windows(recording: FeatureRecording) -> Iterator[Window]:
         if sliding.add(frame, now_ns) is None:
             schedule.note(frame.modality, frame.stamp_ns, now_ns)
         for end_ns in schedule.due(now_ns):
-            yield _copy(sliding.window(end_ns))
-
-
-def _copy(window: Window) -> Window:
-    return replace(
-        window,
-        features={modality: values.copy() for modality, values in window.features.items()},
-        mask={modality: values.copy() for modality, values in window.mask.items()},
-    )
+            yield copy_of(sliding.window(end_ns))
