@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -21,6 +21,15 @@ from rclpy.signals import SignalHandlerOptions
 NAMESPACE = "/mmal"
 DISCOVERY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 15.0
+"""A node that configures loads its sensors' libraries first: seconds on a full machine."""
+ATTEMPTS = 6
+GOALS = {
+    Transition.TRANSITION_CONFIGURE: State.PRIMARY_STATE_INACTIVE,
+    Transition.TRANSITION_ACTIVATE: State.PRIMARY_STATE_ACTIVE,
+    Transition.TRANSITION_DEACTIVATE: State.PRIMARY_STATE_INACTIVE,
+    Transition.TRANSITION_CLEANUP: State.PRIMARY_STATE_UNCONFIGURED,
+}
 MATCH_TIMEOUT_S = 4.0
 """Discovery between processes takes up to 3 s, as long as the shortest recording."""
 
@@ -58,19 +67,44 @@ class Participant:
         return publisher
 
     def call(self, service_type: Any, name: str, request: Any, timeout_s: float = 30.0) -> Any:
-        """Call a service and return its answer."""
+        """Call a service and return its answer; fails when there is none."""
+        answer = self.ask(service_type, name, request, timeout_s)
+        assert answer is not None, f"{name} did not answer within {timeout_s} s"
+        return answer
+
+    def ask(self, service_type: Any, name: str, request: Any, timeout_s: float) -> Any:
+        """Call a service; None when no answer comes.
+
+        A server that has not found its client yet drops the answer after 100 ms (ros2/rmw_fastrtps#467).
+        """
         client = self.node.create_client(service_type, name)
-        assert client.wait_for_service(DISCOVERY_TIMEOUT_S), f"nobody offers {name}"
-        time.sleep(0.3)  # the other side must have found us, too: an answer to a stranger is lost
-        future = client.call_async(request)
-        wait_until(future.done, timeout_s)
-        self.node.destroy_client(client)
-        return future.result()
+        try:
+            assert client.wait_for_service(DISCOVERY_TIMEOUT_S), f"nobody offers {name}"
+            time.sleep(0.3)
+            future = client.call_async(request)
+            deadline = time.monotonic() + timeout_s
+            while not future.done() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            return future.result() if future.done() else None
+        finally:
+            self.node.destroy_client(client)
 
     def change_state(self, node_name: str, transition: int) -> bool:
-        """Ask a lifecycle node for a transition; whether it went well."""
+        """Ask a lifecycle node for a transition; whether it went well. A lost answer is looked up in its state."""
+        service = f"{NAMESPACE}/{node_name}/change_state"
         request = ChangeState.Request(transition=Transition(id=transition))
-        return bool(self.call(ChangeState, f"{NAMESPACE}/{node_name}/change_state", request, timeout_s=90).success)
+        for _ in range(ATTEMPTS):
+            answer = self.ask(ChangeState, service, request, ANSWER_TIMEOUT_S)
+            if answer is not None:
+                return bool(answer.success)
+            if self.state(node_name) == GOALS[transition]:
+                return True
+        raise AssertionError(f"{service} did not answer {ATTEMPTS} times")
+
+    def state(self, node_name: str) -> int | None:
+        """The lifecycle state of a node; None while it does not answer."""
+        answer = self.ask(GetState, f"{NAMESPACE}/{node_name}/get_state", GetState.Request(), ANSWER_TIMEOUT_S)
+        return None if answer is None else int(answer.current_state.id)
 
     def activate(self, node_name: str) -> None:
         """Configure a lifecycle node, wait until what it will publish is heard here, and activate it."""
