@@ -17,7 +17,19 @@ ROS_WHEELS = [
 ]
 """ROS 2 Jazzy from the package index, for machines without a ROS installation."""
 SYNTHETIC = ["scikit-image>=0.24", "neurokit2>=0.2.10"]
-TRAIN = ["torch==2.13.0", "onnx>=1.17", "scikit-learn>=1.5"]
+TRAIN = [
+    "torch==2.13.0",
+    "onnx>=1.17",
+    "scikit-learn>=1.5",
+    "skl2onnx>=1.17",  # a person's own trees become ONNX
+    "scikit-activeml>=0.6.2,<1",  # published selectors, to compare with
+    "joblib>=1.4",
+    "pyarrow<25",  # Parquet; with numpy<2 a later one breaks `import opensmile`
+    "matplotlib>=3.8",
+    "tensorboard>=2.16",
+    "PyYAML>=6",
+]
+CLUSTER = ["ray>=2.40"]
 
 
 def share_files() -> list[tuple[str, list[str]]]:
@@ -60,8 +72,10 @@ setup(
         "synthetic": SYNTHETIC,
         "ros": ROS_WHEELS,
         "train": TRAIN,
+        "cluster": CLUSTER,
         "test": [
             *TRAIN,
+            *CLUSTER,
             *SYNTHETIC,
             "bumble==0.0.236",
             "hypothesis>=6",
@@ -69,7 +83,6 @@ setup(
             "psutil>=5",
             "pytest<9",  # launch_testing's plugin
             "pytest-timeout>=2",
-            "PyYAML>=6",
             "ruff>=0.6",
         ],
     },

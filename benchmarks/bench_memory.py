@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     minutes = parser.parse_args().minutes
     models = load_model_set(find_model("demo"))
-    frames = recorded_frames({s: parse_spec(s, "synthetic:1000") for s in Sensor}, START_NS, models.audio_features)
+    frames = recorded_frames({s: parse_spec(s, "synthetic:1000") for s in Sensor}, START_NS, models.card.audio_features)
     process = psutil.Process()
     times_min: list[float] = []
     memory_mb: list[float] = []

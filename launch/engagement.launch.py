@@ -3,8 +3,9 @@
     ros2 launch mmal_ros engagement.launch.py camera:=device:0 microphone:=device:default \
         wristband:="ble:Empatica E4" model:=demo
 
-`engagement_node` is activated first, so that it hears the first frame; each sensor node follows when it is configured.
-A node that dies is started again and goes through the same steps; the others do not notice.
+`engagement_node` is configured and activated first, so that it hears the first frame, and says what is wrong with its
+model before a device is opened; then each sensor node, whatever becomes of the others. A node that dies is started
+again and goes through the same steps; the others do not notice.
 """
 
 from pathlib import Path
@@ -39,19 +40,24 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    description = LaunchDescription(arguments)
-    for action in lifecycle_node("engagement_node", {"model": LaunchConfiguration("model")}):
-        description.add_action(action)
-    for executable, argument in SENSORS.items():
-        source = {"source": LaunchConfiguration(argument)}
-        for action in lifecycle_node(executable, source, LaunchConfigurationNotEquals(argument, "none")):
-            description.add_action(action)
-    return description
+    engagement = lifecycle_node("engagement_node", {"model": LaunchConfiguration("model")})
+    sensors = [
+        lifecycle_node(
+            executable, {"source": LaunchConfiguration(argument)}, LaunchConfigurationNotEquals(argument, "none")
+        )
+        for executable, argument in SENSORS.items()
+    ]
+    handlers = [  # they are there before the processes start
+        configure_when_started(engagement),
+        begin_when_first_active(engagement, sensors),
+        *map(activate_when_configured, (engagement, *sensors)),
+    ]
+    return LaunchDescription([*arguments, *handlers, engagement, *sensors])
 
 
 def lifecycle_node(executable, parameters, condition=None):
-    """A node, and what leads it to its active state whenever it is started."""
-    node = LifecycleNode(
+    """A node in a process of its own, started again when it dies."""
+    return LifecycleNode(
         package="mmal_ros",
         executable=executable,
         name=executable,
@@ -62,19 +68,31 @@ def lifecycle_node(executable, parameters, condition=None):
         respawn_delay=RESPAWN_DELAY_S,
         condition=condition,
     )
-    configure = RegisterEventHandler(
-        OnProcessStart(target_action=node, on_start=[change_state(node, Transition.TRANSITION_CONFIGURE)])
+
+
+def configure_when_started(node):
+    """Whenever the process starts, the first time and after it died."""
+    configure = change_state(node, Transition.TRANSITION_CONFIGURE)
+    return RegisterEventHandler(OnProcessStart(target_action=node, on_start=[configure]))
+
+
+def activate_when_configured(node):
+    """As soon as the node has what it needs."""
+    return when_it_becomes("inactive", "configuring", node, [change_state(node, Transition.TRANSITION_ACTIVATE)])
+
+
+def begin_when_first_active(node, others):
+    """Configure the others, which run already, when the node is active for the first time."""
+    configure = [change_state(other, Transition.TRANSITION_CONFIGURE) for other in others]
+    again = [configure_when_started(other) for other in others]
+    return when_it_becomes("active", "activating", node, [*again, *configure], handle_once=True)
+
+
+def when_it_becomes(state, before, node, actions, **options):
+    """Do something when a node arrives in a state, coming from the one `before`."""
+    return RegisterEventHandler(
+        OnStateTransition(target_lifecycle_node=node, start_state=before, goal_state=state, entities=actions, **options)
     )
-    activate = RegisterEventHandler(
-        OnStateTransition(
-            target_lifecycle_node=node,
-            start_state="configuring",
-            goal_state="inactive",
-            entities=[change_state(node, Transition.TRANSITION_ACTIVATE)],
-        )
-    )
-    # The handlers are there before the process starts.
-    return [configure, activate, node]
 
 
 def change_state(node, transition):

@@ -42,7 +42,7 @@ def measure_compute(models: ModelSet, rounds: int = 2000) -> list[Measurement]:
     """What is inside one estimate: window, four classifiers and vote; and its parts."""
     pipeline = _filled_pipeline(models)
     end_ns = START_NS + 2 * NANOSECONDS_PER_SECOND
-    window = pipeline.windows.window(end_ns)
+    window = pipeline.stream.windows.window(end_ns)
     estimator = EngagementEstimator(models)
 
     def classify() -> None:
@@ -50,9 +50,9 @@ def measure_compute(models: ModelSet, rounds: int = 2000) -> list[Measurement]:
             classifier(window.features[modality], window.mask[modality])
 
     parts: dict[str, Callable[[], object]] = {
-        "window, four LSTMs, vote": lambda: estimator.estimate(pipeline.windows.window(end_ns)),
+        "window, four LSTMs, vote": lambda: estimator.estimate(pipeline.stream.windows.window(end_ns)),
         "four LSTMs": classify,
-        "window": lambda: pipeline.windows.window(end_ns),
+        "window": lambda: pipeline.stream.windows.window(end_ns),
     }
     results = []
     for name, part in parts.items():

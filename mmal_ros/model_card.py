@@ -16,6 +16,7 @@ CARD_NAME = "model.json"
 CURRENT_NAME = "current"
 OPSET = 17
 """The one that `training.export` writes and that every supported ONNX Runtime reads."""
+DEFAULT_AUDIO_FEATURES = "opensmile-egemaps"
 CLASSES = tuple(level.name.lower() for level in Level)
 
 
@@ -64,6 +65,11 @@ class ModelCard(BaseModel):
     def feature_sets(self) -> dict[Modality, str]:
         """The feature set of each modality."""
         return {modality: card.feature_set for modality, card in self.modalities.items()}
+
+    @property
+    def audio_features(self) -> str:
+        """Which of the audio feature sets the model hears; the default one when it hears none."""
+        return self.feature_sets.get(Modality.AUDIO, DEFAULT_AUDIO_FEATURES)
 
 
 def read_card(folder: Path) -> ModelCard:

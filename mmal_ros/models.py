@@ -20,10 +20,10 @@ import onnxruntime
 
 from mmal_ros.datatypes import STEPS_PER_WINDOW, FloatArray, Level, Modality
 from mmal_ros.model_card import CARD_NAME, CURRENT_NAME, ModelCard, ModelError, check_features, read_card, sha256
+from mmal_ros.paths import model_folders
 
 INPUTS = ("features", "mask")
 OUTPUT = "probabilities"
-DEFAULT_AUDIO_FEATURES = "opensmile-egemaps"
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -123,11 +123,6 @@ class ModelSet:
     classifiers: Mapping[Modality, Classifier]
 
     @property
-    def audio_features(self) -> str:
-        """Which of the audio feature sets the model hears; the default one when it hears none."""
-        return self.card.feature_sets.get(Modality.AUDIO, DEFAULT_AUDIO_FEATURES)
-
-    @property
     def providers(self) -> dict[Modality, str]:
         """The execution provider in use for each modality."""
         return {modality: classifier.provider for modality, classifier in self.classifiers.items()}
@@ -169,10 +164,20 @@ def resolve_version(path: Path) -> Path:
         if (folder / CARD_NAME).is_file():
             return folder
         raise ModelError(f"{current} names version '{folder.name}', which is not there")
-    known = sorted(p.name for p in path.parent.glob("*") if (p / CURRENT_NAME).is_file())
-    close = difflib.get_close_matches(path.name, known, n=1)
-    hint = f"; did you mean {path.parent / close[0]}?" if close else ""
-    raise ModelError(f"{path} is no model set: neither {CARD_NAME} nor {CURRENT_NAME} is in it{hint}")
+    raise ModelError(f"{path} is no model set: neither {CARD_NAME} nor {CURRENT_NAME} is in it{_suggestion(path)}")
+
+
+def _suggestion(path: Path) -> str:
+    """What was meant, perhaps: a model set beside `path`, or one that comes with the package."""
+    packaged = {name: name for folder in model_folders() for name in _model_sets(folder)}
+    known = packaged | {name: str(path.parent / name) for name in _model_sets(path.parent)}
+    if close := difflib.get_close_matches(path.name, known, n=1):
+        return f"; did you mean {known[close[0]]}?"
+    return f"; these come with the package: {', '.join(packaged)}" if packaged else ""
+
+
+def _model_sets(folder: Path) -> list[str]:
+    return sorted(found.name for found in folder.glob("*") if (found / CURRENT_NAME).is_file())
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:

@@ -17,12 +17,13 @@ def share_folders() -> list[Path]:
     return [folder for folder in (checkout, *installed) if (folder / "models").is_dir()]
 
 
+def model_folders() -> list[Path]:
+    """Folders of the model sets that come with the package, best first."""
+    return [folder / "models" for folder in share_folders()]
+
+
 def find_model(name: str) -> Path:
     """The folder of a model set: a path as it is, or the name of one that comes with the package."""
     path = Path(name).expanduser()
-    if path.exists():
-        return path
-    for folder in share_folders():
-        if (folder / "models" / name).is_dir():
-            return folder / "models" / name
-    return path
+    packaged = (folder / name for folder in model_folders() if (folder / name).is_dir())
+    return path if path.exists() else next(packaged, path)

@@ -23,6 +23,7 @@ from mmal_ros.features.recording import FeatureRecording
 from mmal_ros.pipeline import BATCH, EngagementPipeline, score
 from mmal_ros.schedule import Schedule, moments
 from mmal_ros.window_columns import WindowColumns
+from mmal_ros.window_stream import WindowStream
 from mmal_ros.windowing import FUTURE_TOLERANCE_NS, HOLD_STEPS, KEPT_NS, REACH_NS
 
 Columns = Mapping[str, NDArray[Any]]
@@ -40,19 +41,19 @@ def score_recording(pipeline: EngagementPipeline, recording: FeatureRecording) -
         pipeline: a fresh one.
         recording: what it is to be fed with.
     """
-    windows = cut_windows(pipeline, recording)
+    windows = cut_windows(pipeline.stream, recording)
     if windows is None:
         return score(pipeline, recording.frames(), recording.start_ns)
     return chain.from_iterable(map(pipeline.estimator.estimate_columns, windows))
 
 
-def cut_windows(pipeline: EngagementPipeline, recording: FeatureRecording) -> Iterator[WindowColumns] | None:
-    """The windows that a fresh pipeline would make of a recording, in batches; None: it is not orderly."""
-    feature_sets, period_ns = pipeline.windows.feature_sets, pipeline.windows.period_ns
+def cut_windows(stream: WindowStream, recording: FeatureRecording) -> Iterator[WindowColumns] | None:
+    """The windows that a fresh stream would make of a recording, in batches; None: it is not orderly."""
+    feature_sets, period_ns = stream.windows.feature_sets, stream.windows.period_ns
     whole = _with_absent(recording, feature_sets)
     if not _acceptable(whole, feature_sets):
         return None
-    ends_ns, seen = _due(whole, period_ns, pipeline.max_delay_ns)
+    ends_ns, seen = _due(whole, period_ns, stream.max_delay_ns)
     stamps_ns = {m: columns["stamp_ns"] for m, columns in whole.arrays.items()}
     if not all(_in_reach(stamps_ns[m], ends_ns + period_ns, seen[m]) for m in stamps_ns):
         return None
@@ -125,7 +126,7 @@ def _due(recording: FeatureRecording, period_ns: int, max_delay_ns: int) -> tupl
 def _due_ends(
     schedule: Schedule, arrivals: Iterable[tuple[int, tuple[Modality, int]]], start_ns: int, max_delay_ns: int
 ) -> Iterator[tuple[int, int]]:
-    """The end of every window and how many frames had come when it was due, as in `pipeline.score`."""
+    """The end of every window and how many frames had come when it was due, as in `WindowStream.replay`."""
     time_ns, frames = start_ns, 0
     for time_ns, frame in moments(schedule, arrivals, start_ns):
         if frame is not None:

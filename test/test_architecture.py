@@ -20,8 +20,8 @@ ORDER = (
     {"sensors", "features", "uncertainty", "paths"},
     {"windowing", "window_columns", "model_card"},
     {"schedule", "models"},
-    {"engagement"},
-    {"pipeline", "extraction"},
+    {"engagement", "window_stream", "selector"},
+    {"pipeline", "extraction", "window_vectors"},
     {"offline", "recorded_windows", "vision_process"},
     {"nodes", "training"},
     {"benchmark"},
@@ -33,13 +33,26 @@ ROS = {
     *("rclpy", "rcl_interfaces", "builtin_interfaces", "ament_index_python", "rosidl_runtime_py", "std_srvs"),
     *("std_msgs", "sensor_msgs", "diagnostic_msgs", "lifecycle_msgs", "mmal_msgs", "naoqi_bridge_msgs", "hri_msgs"),
 }
-CONFINED = {"nodes": ROS, "training": {"torch", "sklearn"}, "review": {"fastapi", "uvicorn", "starlette"}}
+CONFINED = {"nodes": ROS, "training": {"torch", "sklearn", "skactiveml"}, "review": {"fastapi", "uvicorn", "starlette"}}
 """Libraries that may be imported in one folder only, so that everything else works without them."""
 
-CORE = {"datatypes", "features", "windowing", "schedule", "models", "engagement", "uncertainty", "pipeline"}
-CLOCKS = {"time", "datetime"}
-SENSORLESS = {"windowing", "schedule", "model_card", "models", "engagement", "uncertainty", "pipeline"}
+SENSORLESS = {
+    *(
+        "windowing",
+        "schedule",
+        "window_stream",
+        "model_card",
+        "models",
+        "engagement",
+        "uncertainty",
+        "selector",
+        "window_vectors",
+    ),
+    "pipeline",
+}
 """They know features by name, and no device."""
+CORE = {"datatypes", "features", *SENSORLESS}
+CLOCKS = {"time", "datetime"}
 
 
 def units(root: Path) -> dict[str, list[Path]]:
@@ -150,11 +163,22 @@ def test_a_right_arrow_is_not_complained_about(tmp_path: Path) -> None:
 
 HEAVY = {
     *ROS,
-    *("torch", "fastapi", "sklearn", "mediapipe", "cv2", "opensmile", "pyaudio", "bleak", "av", "pandas", "neurokit2"),
+    *("torch", "fastapi", "sklearn", "skactiveml", "mediapipe", "cv2", "opensmile", "pyaudio", "bleak", "av", "pandas"),
+    "neurokit2",
 }
 LIGHT = (
-    *("datatypes", "features.names", "features.extractor", "features.recording", "windowing", "schedule", "models"),
-    *("uncertainty", "engagement", "pipeline", "extraction", "vision_process", "offline", "paths", "recorded_windows"),
+    *("datatypes", "features.names", "features.extractor", "features.recording", "windowing", "schedule"),
+    *(
+        "window_stream",
+        "models",
+        "uncertainty",
+        "engagement",
+        "selector",
+        "pipeline",
+        "recorded_windows",
+        "window_vectors",
+    ),
+    *("extraction", "vision_process", "offline", "paths"),
     *("sensors.source", "sensors.specs", "sensors.pushed", "cli.fast_run", "cli.doctor", "cli.app"),
 )
 """Modules that everybody loads, whatever sensors there are: they must start in a blink and without ROS."""

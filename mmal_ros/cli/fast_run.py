@@ -22,7 +22,7 @@ def score_sources(options: RunOptions, save_features: Path | None) -> tuple[int,
     """When the run begins, and its estimates; the features are written when the last estimate was taken."""
     models = load_model_set(find_model(options.model), options.providers)
     start_ns = (time_ns() // STEP_NS + 1) * STEP_NS
-    frames = recorded_frames(options.specs, start_ns, models.audio_features, until_last=options.until_last)
+    frames = recorded_frames(options.specs, start_ns, models.card.audio_features, until_last=options.until_last)
     if save_features is not None:
         frames = _saving(frames, start_ns, save_features)
     return start_ns, score(_pipeline(options, models), _until(frames, start_ns, options.duration_s), start_ns)

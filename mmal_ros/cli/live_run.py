@@ -18,7 +18,8 @@ from mmal_ros.cli.redirect import STDERR, output_into
 from mmal_ros.cli.run_options import RunOptions
 from mmal_ros.cli.view import LiveView
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
-from mmal_ros.models import load_model_set
+from mmal_ros.model_card import read_card
+from mmal_ros.models import resolve_version
 from mmal_ros.nodes.conversions import estimate_from_message
 from mmal_ros.nodes.graph import Graph, GraphSettings
 from mmal_ros.paths import find_model
@@ -61,7 +62,7 @@ class LiveRun:
 
     def _settings(self) -> GraphSettings:
         options = self._options
-        models = load_model_set(find_model(options.model), options.providers)  # refuse early, and learn its features
+        card = read_card(resolve_version(find_model(options.model)))  # the node loads the rest
         return GraphSettings(
             sources={sensor: str(spec) for sensor, spec in options.specs.items()},
             engagement={
@@ -70,7 +71,7 @@ class LiveRun:
                 "max_delay_ms": float(options.max_delay_ms),
                 "providers": list(options.providers),
             },
-            sensors={Sensor.MICROPHONE: {"feature_set": models.audio_features}},
+            sensors={Sensor.MICROPHONE: {"feature_set": card.audio_features}},
         )
 
     def _wait(self) -> None:

@@ -118,36 +118,31 @@ class OpenSmileStream:
     """
 
     def __init__(self) -> None:
-        self._start()
+        self._running = RunningOpenSmile()
 
     def analyse(self, hop: FloatArray) -> list[FloatArray]:
         """Hand over 10 ms, wait until openSMILE is idle again, and return what it found."""
-        # Cut off, not rounded, as opensmile.Smile.process_signal does it.
-        pcm = np.clip(hop * 32768, -32768, 32767).astype("<i2").tobytes()
-        taken = self._smile.external_audio_source_write_data(SOURCE, pcm)
-        if not taken or not self._idle.acquire(timeout=ANSWER_TIMEOUT_S):
+        found = self._running.analyse(hop)
+        if found is None:
             log.error("openSMILE did not answer within %g s; starting it anew", ANSWER_TIMEOUT_S)
             self.restart()
             return []
-        found = list(self._found)
-        self._found.clear()
         return found
 
     def restart(self) -> None:
         """Forget the sound so far: a new graph, in about 5 ms."""
         self.close()
-        self._start()
+        self._running = RunningOpenSmile()
 
     def close(self) -> None:
         """End openSMILE and its thread."""
-        if not self._thread.is_alive():
-            return
-        self._smile.external_audio_source_set_eoi(SOURCE)
-        self._thread.join(END_TIMEOUT_S)
-        if not self._thread.is_alive():  # else rather leak it than free what is in use
-            self._smile.free()
+        self._running.close()
 
-    def _start(self) -> None:
+
+class RunningOpenSmile:
+    """One openSMILE in its thread. What it finds is its own: one that was given up may still wake up and find more."""
+
+    def __init__(self) -> None:
         self._found: list[FloatArray] = []
         self._idle = threading.Semaphore(0)
         self._smile = _load_graph()
@@ -156,6 +151,26 @@ class OpenSmileStream:
         self._smile.external_sink_set_callback_ex(IDLE, lambda *_: self._idle.release())
         self._thread = threading.Thread(target=self._smile.run, name="opensmile", daemon=True)
         self._thread.start()
+
+    def analyse(self, hop: FloatArray) -> list[FloatArray] | None:
+        """What 10 ms of sound, (160,), make known; None: it does not answer."""
+        # Cut off, not rounded, as opensmile.Smile.process_signal does it.
+        pcm = np.clip(hop * 32768, -32768, 32767).astype("<i2").tobytes()
+        taken = self._smile.external_audio_source_write_data(SOURCE, pcm)
+        if not taken or not self._idle.acquire(timeout=ANSWER_TIMEOUT_S):
+            return None
+        found = list(self._found)
+        self._found.clear()
+        return found
+
+    def close(self) -> None:
+        """End it and its thread; harmless when called twice."""
+        if not self._thread.is_alive():
+            return
+        self._smile.external_audio_source_set_eoi(SOURCE)
+        self._thread.join(END_TIMEOUT_S)
+        if not self._thread.is_alive():  # else rather leak it than free what is in use
+            self._smile.free()
 
     def _on_descriptors(self, frame: FloatArray, _: Any) -> None:
         self._found.append(frame.ravel()[self._columns])

@@ -80,7 +80,7 @@ def write_recording(path: Path, start_ns: int, frames: Iterable[tuple[int, Featu
 def read_recording(path: Path) -> FeatureRecording:
     """Read a recording; raises RecordingError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaks a damaged file
             content = {name: file[name] for name in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise RecordingError(f"{path} is no recording of features: {error}") from error

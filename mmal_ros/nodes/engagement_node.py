@@ -147,7 +147,7 @@ class EngagementNode(LifecycleNode):
         """Wake up when the next estimate is due at the latest."""
         self._publish_due()
         assert self._pipeline is not None
-        self._timer.timer_period_ns = self._pipeline.schedule.wait_ns(self.now_ns())
+        self._timer.timer_period_ns = self._pipeline.stream.schedule.wait_ns(self.now_ns())
         self._timer.reset()  # else the new period counts only from the next call on
 
     def _publish_due(self) -> None:
@@ -198,23 +198,23 @@ class EngagementNode(LifecycleNode):
                 "model": models.card.identity,
                 "provider": self._provider(models),
                 "provider fallbacks": fallbacks,
-                "windows skipped": pipeline.schedule.skipped,
-                "clock jumps": pipeline.clock_jumps,
+                "windows skipped": pipeline.stream.schedule.skipped,
+                "clock jumps": pipeline.stream.clock_jumps,
                 "compute time (ms)": f"{self._latest.compute_time * 1000:.2f}" if self._latest else "",
                 "latency (ms)": f"{self._latest.latency * 1000:.1f}" if self._latest else "",
             },
         )
-        for modality in pipeline.windows.feature_sets:
+        for modality in pipeline.stream.windows.feature_sets:
             yield self._modality_report(pipeline, modality)
 
     def _modality_report(self, pipeline: EngagementPipeline, modality: Modality) -> Report:
-        rejected = pipeline.windows.rejected[modality]
+        rejected = pipeline.stream.windows.rejected[modality]
         recent = rejected - self._reported.get(modality, Counter())
         self._reported[modality] = rejected.copy()
         status = self._status(modality)
         good = status is Status.VALID and not recent
         values = {
-            "frames accepted": pipeline.windows.frames_seen[modality],
+            "frames accepted": pipeline.stream.windows.frames_seen[modality],
             "frames rejected": ", ".join(f"{count} {reason}" for reason, count in rejected.items()) or 0,
         }
         message = status.value + (f"; frames rejected: {', '.join(sorted(recent))}" if recent else "")

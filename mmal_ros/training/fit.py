@@ -53,12 +53,17 @@ def statistics(features: FloatArray, mask: FloatArray) -> tuple[FloatArray, Floa
 
 def calibrate(network: EngagementLSTM, windows: Windows) -> None:
     """Set the temperature that makes the levels of held-out people likeliest (Guo et al. 2017, sec. 4.2)."""
-    features, mask, levels = map(torch.from_numpy, windows)
+    features, mask, levels = windows
     with torch.no_grad():
-        logits = network.logits(features, mask)
+        logits = network.logits(torch.from_numpy(features), torch.from_numpy(mask)).numpy()
+    network.temperature.fill_(temperature_of(logits, levels))
+
+
+def temperature_of(logits: FloatArray, levels: NDArray[np.int64]) -> float:
+    """What logits (N, 3) are to be divided by so that the levels (N,) are likeliest (Guo et al. 2017, sec. 4.2)."""
+    scores, truth = torch.from_numpy(logits), torch.from_numpy(levels)
 
     def surprise(log_temperature: float) -> float:
-        return float(nn.functional.cross_entropy(logits / np.exp(log_temperature), levels))
+        return float(nn.functional.cross_entropy(scores / np.exp(log_temperature), truth))
 
-    best = minimize_scalar(surprise, bounds=LOG_TEMPERATURES, method="bounded")
-    network.temperature.fill_(float(np.exp(best.x)))
+    return float(np.exp(minimize_scalar(surprise, bounds=LOG_TEMPERATURES, method="bounded").x))

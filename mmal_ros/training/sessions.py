@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,6 @@ from mmal_ros.features.physiology import PhysiologyExtractor
 from mmal_ros.features.recording import FeatureRecording, read_recording, write_recording
 from mmal_ros.features.vision import VisionExtractor
 from mmal_ros.pipeline import frames_of_samples
-from mmal_ros.schedule import Schedule
 from mmal_ros.sensors import synthetic
 from mmal_ros.sensors.synthetic import (
     EngagementScript,
@@ -27,7 +24,9 @@ from mmal_ros.sensors.synthetic import (
     SyntheticMicrophone,
     SyntheticWristband,
 )
-from mmal_ros.windowing import SlidingWindows, copy_of
+from mmal_ros.training import fingerprints
+from mmal_ros.window_stream import WindowStream
+from mmal_ros.windowing import copy_of
 
 START_NS = 1_600_000_000 * NANOSECONDS_PER_SECOND
 """When every synthetic session begins; any multiple of a second would do."""
@@ -88,12 +87,7 @@ def fingerprint() -> str:
     """Names the code that makes the features, whatever its comments and layout: other code, other cache."""
     folders = (Path(str(module.__file__)).parent for module in (synthetic, features))
     sources = [Path(str(datatypes.__file__)), *(path for folder in folders for path in sorted(folder.glob("*.py")))]
-    digest = hashlib.sha256()
-    for path in sources:
-        if path.name == "recording.py":  # it keeps features, it does not make them
-            continue
-        digest.update(ast.dump(ast.parse(path.read_text())).encode())
-    return digest.hexdigest()[:12]
+    return fingerprints.of_code(path for path in sources if path.name != "recording.py")  # it keeps, it makes nothing
 
 
 def _frames(seed: int, duration_s: float) -> Iterator[tuple[int, FeatureFrame]]:
@@ -110,10 +104,5 @@ def _frames(seed: int, duration_s: float) -> Iterator[tuple[int, FeatureFrame]]:
 
 
 def _windows(recording: FeatureRecording) -> Iterator[Window]:
-    sliding = SlidingWindows(FEATURE_SETS, WINDOWS_HZ)
-    schedule = Schedule(sliding.period_ns)
-    for now_ns, frame in recording.frames():
-        if sliding.add(frame, now_ns) is None:
-            schedule.note(frame.modality, frame.stamp_ns, now_ns)
-        for end_ns in schedule.due(now_ns):
-            yield copy_of(sliding.window(end_ns))
+    stream = WindowStream(FEATURE_SETS, WINDOWS_HZ)
+    return map(copy_of, stream.replay(recording.frames(), recording.start_ns))

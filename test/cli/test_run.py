@@ -119,7 +119,8 @@ def hear_ctrl_c() -> None:
         (["run", "--wristband", "server:localhost"], "server:127.0.0.1:28000/9ff167"),
         (["run", "--wristband", "folder:README.md", "--fast"], "README.md"),
         (["run", "--camera", "synthetic", "--model", "nowhere"], "nowhere is no model set"),
-        (["run", "--camera", "synthetic", "--provider", "gpu"], "choose from"),
+        (["run", "--camera", "synthetic", "--model", "dmeo"], "did you mean demo?"),
+        (["run", "--camera", "synthetic", "--provider", "gpu"], "possible: tensorrt, cuda, cpu"),
         (["run", "--camera", "synthetic", "--rate-estimates", "7"], "does not fit steps of 100 ms"),
         (["run", "--camera", "device:0", "--fast"], "is live"),
         (["run", "--camera", "synthetic", "--save-features", "x.npz"], "--fast only"),
@@ -133,6 +134,15 @@ def test_what_cannot_work_is_one_sentence_and_exit_code_2(arguments, sentence):
     assert run.stdout == ""
     assert "Traceback" not in run.stderr
     assert sentence in run.stderr, run.stderr
+
+
+def test_a_damaged_model_is_refused_before_anything_is_measured(models):
+    """It is the node that loads it, once; whoever typed the command reads the reason."""
+    (models / "1" / "audio.onnx").unlink()
+    run = mmal("run", "--microphone", "synthetic", "--model", models, "--json")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "Traceback" not in run.stderr
+    assert "audio.onnx is named by the card but not there" in run.stderr.splitlines()[-1]
 
 
 def test_help_teaches():

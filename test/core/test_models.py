@@ -14,6 +14,7 @@ from mmal_ros.datatypes import STEPS_PER_WINDOW, Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.model_card import ModelError, make_current, read_card
 from mmal_ros.models import load_model_set, resolve_version
+from mmal_ros.paths import find_model
 from rigs.model_sets import CHOSEN_SETS, DAMAGES, edit_card, write_model_set
 
 REASONS = {
@@ -116,6 +117,17 @@ def test_a_current_that_names_nothing_is_refused(model_folder: Path) -> None:
 def test_a_mistyped_model_gets_a_hint(model_folder: Path) -> None:
     with pytest.raises(ModelError, match=r"dmeo is no model set.*did you mean .*demo\?"):
         load_model_set(model_folder.with_name("dmeo"))
+
+
+@pytest.mark.parametrize("name", ["dmeo", "Demo", "nowhere/demos"])
+def test_a_mistyped_name_of_a_model_that_comes_along_gets_a_hint(name: str) -> None:
+    with pytest.raises(ModelError, match=r"is no model set.*did you mean demo\?"):
+        load_model_set(find_model(name))
+
+
+def test_who_names_something_else_learns_which_models_come_along() -> None:
+    with pytest.raises(ModelError, match=r"nowhere is no model set.*these come with the package: demo$"):
+        load_model_set(find_model("nowhere"))
 
 
 def test_a_card_with_fewer_modalities_loads_what_it_has(tmp_path: Path) -> None:

@@ -101,13 +101,13 @@ def play_live(models: ModelSet, recording: Sequence[Event], rate_hz: int, seed: 
     now_ns = START_NS - 730 * MS  # the node was there before the recording began
     while now_ns < START_NS + LENGTH_NS + 1000 * MS:
         estimates += pipeline.due_estimates(now_ns)
-        wake_ns = now_ns + pipeline.schedule.wait_ns(now_ns) + int(random.integers(0, 3 * MS))
+        wake_ns = now_ns + pipeline.stream.schedule.wait_ns(now_ns) + int(random.integers(0, 3 * MS))
         if arrivals and arrivals[0][0] <= wake_ns:
             now_ns, one = arrivals.pop(0)
             assert pipeline.accept(one, now_ns) is None
         else:
             now_ns = wake_ns
-    assert pipeline.schedule.skipped == 0
+    assert pipeline.stream.schedule.skipped == 0
     return estimates
 
 
@@ -219,10 +219,10 @@ def test_the_clock_is_set_back_by_five_seconds(models: ModelSet) -> None:
     pipeline = EngagementPipeline(models)
     feed(pipeline, steady(AUDIO, 10_000, 12_000))
     after = feed(pipeline, steady(AUDIO, 7_000, 9_000))
-    assert pipeline.clock_jumps == 1
+    assert pipeline.stream.clock_jumps == 1
     assert [(e.stamp_ns - START_NS) // MS for e in after] == list(range(7100, 9000, 100))
     assert after[-1].status[AUDIO] is Status.VALID
-    assert pipeline.windows.frames_seen[AUDIO] + pipeline.windows.rejected[AUDIO].total() == 80
+    assert pipeline.stream.windows.frames_seen[AUDIO] + pipeline.stream.windows.rejected[AUDIO].total() == 80
 
 
 def test_the_clock_is_set_ahead_by_five_seconds(models: ModelSet) -> None:
@@ -232,7 +232,7 @@ def test_the_clock_is_set_ahead_by_five_seconds(models: ModelSet) -> None:
     assert [(e.stamp_ns - START_NS) // MS for e in after] == list(range(7000, 9000, 100))
     assert [e.status[AUDIO] for e in after[:4]] == [Status.MISSING] * 4
     assert after[-1].status[AUDIO] is Status.VALID
-    assert (pipeline.clock_jumps, pipeline.schedule.skipped) == (0, 50)
+    assert (pipeline.stream.clock_jumps, pipeline.stream.schedule.skipped) == (0, 50)
 
 
 def test_another_version_takes_over_without_a_hole(models: ModelSet, tmp_path: Path) -> None:

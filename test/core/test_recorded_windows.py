@@ -145,7 +145,7 @@ def test_windows_cut_at_once_are_those_cut_frame_by_frame(
     models: ModelSet, recording: FeatureRecording, rate_hz: int, max_delay_ns: int
 ) -> None:
     new = lambda: keeping(EngagementPipeline(models, rate_hz=rate_hz, max_delay_ns=max_delay_ns))  # noqa: E731
-    assert cut_windows(new(), recording) is not None, "it is orderly enough"
+    assert cut_windows(new().stream, recording) is not None, "it is orderly enough"
     at_once = list(score_recording(new(), recording))
     assert at_once == list(score(new(), recording.frames(), recording.start_ns))
 
@@ -253,7 +253,7 @@ DAMAGES: dict[str, Damage] = {
 def test_a_disorderly_recording_is_scored_frame_by_frame(models: ModelSet, name: str) -> None:
     recording = conversation()
     DAMAGES[name](recording.arrays)
-    assert cut_windows(EngagementPipeline(models), recording) is None
+    assert cut_windows(EngagementPipeline(models).stream, recording) is None
     ordinary = EngagementPipeline(models)
     expected = list(score(ordinary, recording.frames(), START_NS))
     assert list(map(said, score_recording(EngagementPipeline(models), recording))) == list(map(said, expected))
@@ -265,7 +265,7 @@ def test_a_frame_is_too_late_when_the_next_window_begins_to_hold_after_it(models
     for delay_ms, orderly in ((1150, True), (1250, False)):
         recording = FeatureRecording(START_NS, {AUDIO: columns(AUDIO, steady(100), delay_ms * MS)})
         at_once, one_by_one = (keeping(EngagementPipeline(models)) for _ in range(2))
-        assert (cut_windows(at_once, recording) is not None) is orderly
+        assert (cut_windows(at_once.stream, recording) is not None) is orderly
         assert list(score_recording(at_once, recording)) == list(score(one_by_one, recording.frames(), START_NS))
 
 
@@ -281,7 +281,7 @@ def test_a_model_without_a_face_does_not_listen_to_one(tmp_path: Path) -> None:
 def test_a_recording_without_a_wristband_is_orderly(models: ModelSet) -> None:
     recording = conversation()
     del recording.arrays[PHYSIOLOGY]
-    assert cut_windows(EngagementPipeline(models), recording) is not None
+    assert cut_windows(EngagementPipeline(models).stream, recording) is not None
     estimates = list(score_recording(EngagementPipeline(models), recording))
     assert {e.status[PHYSIOLOGY] for e in estimates} == {Status.MISSING}
     assert {e.frames_seen[PHYSIOLOGY] for e in estimates} == {0}

@@ -21,6 +21,7 @@ from mmal_ros.features.audio_steps import MUTED_AFTER_HOPS
 from mmal_ros.features.names import AUDIO_OPENSMILE, AUDIO_SPECTRAL
 from mmal_ros.sensors.audio_file import AudioFile
 from mmal_ros.sensors.source import Paced
+from rigs.stalled_thread import stalled
 
 START_NS = 1_763_000_000_037_000_000
 """Not on the grid of 100 ms."""
@@ -203,6 +204,35 @@ def test_two_opensmile_streams_side_by_side_do_not_disturb_each_other(speech: Fl
     reverse = frames_of("opensmile-egemaps", samples_of(speech[::-1].copy()))
     assert_same(frames[::2], alone)
     assert_same(frames[1::2], reverse)
+
+
+@pytest.mark.parametrize("comes_back", ["soon", "late", "never"])
+def test_an_opensmile_that_hangs_is_replaced_and_nothing_of_it_comes_later(
+    comes_back: str, speech: FloatArray, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What comes before is as ever, what comes after is what a fresh one finds, whenever the old one wakes up."""
+    monkeypatch.setattr("mmal_ros.features.audio_opensmile.ANSWER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("mmal_ros.features.audio_opensmile.END_TIMEOUT_S", 0.3)
+    samples = samples_of(speech, block=160)
+    hangs, wakes = 60, {"soon": 64, "late": 150, "never": None}[comes_back]
+    extractor = audio_extractor("opensmile-egemaps")
+    frames = [frame for sample in samples[:hangs] for frame in extractor.process(sample)]
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "opensmile")
+    with stalled(thread) as release:
+        for index, sample in enumerate(samples[hangs:], start=hangs):
+            frames += extractor.process(sample)
+            if index == wakes:
+                release()
+        extractor.close()
+    broken_ns = samples[hangs].stamp_ns
+    whole, rest = frames_of("opensmile-egemaps", samples), frames_of("opensmile-egemaps", samples[hangs + 1 :])
+    assert_same([f for f in frames if f.stamp_ns < broken_ns], [f for f in whole if f.stamp_ns < broken_ns])
+    after_ns = broken_ns + STEP_NS  # the step in which it hung has seen the end of one and the beginning of the other
+    assert_same([f for f in frames if f.stamp_ns > after_ns], [f for f in rest if f.stamp_ns > after_ns])
+    assert all(frame.valid and np.isfinite(frame.values).all() for frame in frames)
+    assert [record.getMessage() for record in caplog.records] == [
+        "openSMILE did not answer within 1 s; starting it anew"
+    ]
 
 
 def test_opensmile_does_not_grow_while_a_session_goes_on(speech: FloatArray) -> None:

@@ -1,0 +1,59 @@
+"""Adapters: every data set in the form of `training.people`.
+
+The law: an adapter repairs by a documented rule and says so in `DataSet.repairs`, or it refuses and names file, line
+and column; it never guesses. It uses nothing of the labels to make features, standardises nothing, and splits nobody:
+what is learned from people is learned by those who know which people are for testing. No data set comes with the
+package and none is downloaded: the user gives the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mmal_ros.training.data import migrave, recordings, stress_predict, swell_kw, tables
+from mmal_ros.training.data.errors import meant
+from mmal_ros.training.people import DataError, DataSet
+
+COHORT = "cohort"
+ADAPTERS: dict[str, Callable[[Path], DataSet]] = {
+    "swell-kw": swell_kw.load,
+    "migrave-engagement": migrave.load,
+    "migrave-engagement-binary": migrave.load_binary,
+    "stress-predict": stress_predict.load,
+}
+"""Published data sets, by name; each reads a folder."""
+LAYOUTS = (".yaml", ".yml")
+
+
+def load_data_set(name: str, folder: Path | None = None) -> DataSet:
+    """A data set by its name, or by the path of its description.
+
+    Args:
+        name: `cohort`, one of `ADAPTERS`, a YAML that describes a table (`data.tables`), or a folder of recordings with
+            labels (`data.recordings`).
+        folder: where the files of a published set are; the others need none.
+
+    Raises:
+        DataError: there is no such set, or its files are not what they should be.
+    """
+    if name == COHORT:
+        from mmal_ros.training.data.cohort import simulated_cohort  # only when it is asked for: it takes a while
+
+        return simulated_cohort()
+    if name in ADAPTERS:
+        if folder is None:
+            raise DataError(f"'{name}' is not part of this software: say in which folder its files are")
+        return ADAPTERS[name](folder)
+    return _by_path(Path(name).expanduser())
+
+
+def _by_path(path: Path) -> DataSet:
+    if path.suffix in LAYOUTS:
+        return tables.load(path)
+    if path.is_dir():
+        return recordings.load(path)
+    raise DataError(
+        f"'{path}' is no data set, no YAML that describes a table and no folder of recordings; "
+        + meant(str(path), (COHORT, *ADAPTERS))
+    )

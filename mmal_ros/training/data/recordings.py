@@ -1,0 +1,179 @@
+"""Recorded sessions with labels: files of features and one table that says how engaged the person was when.
+
+A folder holds one NPZ per session, as `features.recording` writes them, and `labels.csv` with the columns
+
+* `person`: a code; `recording`: the name of the NPZ, with or without its ending;
+* `start_s`, `end_s`: seconds since the beginning of the recording;
+* `level`: low, medium or high.
+
+The recordings are cut as the live graph cuts them (`data.cutting`), one window of ten steps every 0.67 s. A window has
+the level of the row in which its whole second lies; windows across a border of two rows, or outside of all, are left
+out. Blocks are recordings, and begin anew where nothing was labelled for more than `BREAK_S`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Level, Modality
+from mmal_ros.features.names import FEATURE_SETS
+from mmal_ros.features.recording import FeatureRecording, read_recording
+from mmal_ros.training.data.columns import Columns, read_columns
+from mmal_ros.training.data.cutting import GAP_S, Segment, cut, middles_s, segment_of
+from mmal_ros.training.data.errors import as_data_error, meant
+from mmal_ros.training.data.rows import in_order, numbered, one_class_only
+from mmal_ros.training.people import DataError, DataSet, PersonWindows
+
+LABELS = "labels.csv"
+PERSON, RECORDING, START, END, LEVEL = "person", "recording", "start_s", "end_s", "level"
+CLASSES = tuple(level.name.lower() for level in Level)
+BREAK_S = 5.0
+"""Two rows that touch leave out at most 1 s + a hop of 0.67 s; the rest is patience with hand-made tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One recording, and who it is of."""
+
+    person: str
+    name: str
+    recording: FeatureRecording
+    segments: Sequence[Segment]
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """When it begins and when its last frame was known."""
+        ends_ns = [
+            int(columns["known_ns"][-1]) for columns in self.recording.arrays.values() if len(columns["known_ns"])
+        ]
+        return self.recording.start_ns, max(ends_ns, default=self.recording.start_ns)
+
+
+def load(folder: Path) -> DataSet:
+    """All labelled people of the folder.
+
+    Raises:
+        DataError: a file is missing or damaged, a row of the labels is wrong, recordings have different feature sets
+            of a modality, or two of one person overlap in time; names file and line.
+    """
+    labels = read_columns(folder / LABELS, (PERSON, RECORDING, LEVEL), (START, END))
+    sessions = _sessions(folder, labels)
+    feature_sets = _feature_sets(folder, sessions)
+    people = tuple(
+        _person(code, [one for one in sessions if one.person == code], feature_sets)
+        for code in in_order(one.person for one in sessions)
+    )
+    features = {modality: FEATURE_SETS[name][1] for modality, name in feature_sets.items()}
+    source = f"recorded sessions in {folder.name}"
+    return DataSet(folder.name, source, CLASSES, features, people, GAP_S, one_class_only(people, CLASSES))
+
+
+# --- the table of labels -----------------------------------------------------------------------------------------
+
+
+def _sessions(folder: Path, labels: Columns) -> list[Session]:
+    names = [name.removesuffix(".npz") for name in labels.words[RECORDING]]
+    return [
+        _session(folder, labels, name, [row for row, n in enumerate(names) if n == name]) for name in in_order(names)
+    ]
+
+
+def _session(folder: Path, labels: Columns, name: str, rows: list[int]) -> Session:
+    first_line = int(labels.lines[rows[0]])
+    path = folder / f"{name}.npz"
+    if not path.is_file():
+        there = meant(name, sorted(file.stem for file in folder.glob("*.npz")))
+        raise labels.error(first_line, RECORDING, f"there is no recording '{name}' in {folder}; {there}")
+    others = [row for row in rows if labels.words[PERSON][row] != labels.words[PERSON][rows[0]]]
+    if others:
+        raise labels.error(int(labels.lines[others[0]]), PERSON, f"'{name}' is of another person in line {first_line}")
+    with as_data_error():
+        recording = read_recording(path)
+    session = Session(labels.words[PERSON][rows[0]], name, recording, _segments(labels, rows, recording.start_ns))
+    _check_inside(labels, rows, session)
+    return session
+
+
+def _segments(labels: Columns, rows: list[int], start_ns: int) -> list[Segment]:
+    """The rows of one recording in the order of time; raises DataError."""
+    levels = [_level(labels, row) for row in rows]
+    spans = [_span(labels, row) for row in rows]
+    order = sorted(range(len(rows)), key=lambda index: spans[index])
+    for before, after in pairwise(order):
+        if spans[after][0] < spans[before][1]:
+            problem = f"it begins before line {labels.lines[rows[before]]} ends; two labels at a time are too many"
+            raise labels.error(int(labels.lines[rows[after]]), START, problem)
+    return [Segment(_moment(start_ns, spans[i][0]), _moment(start_ns, spans[i][1]), levels[i]) for i in order]
+
+
+def _moment(start_ns: int, seconds: float) -> int:
+    return start_ns + round(seconds * NANOSECONDS_PER_SECOND)
+
+
+def _level(labels: Columns, row: int) -> int:
+    word = labels.words[LEVEL][row].lower()
+    if word not in CLASSES:
+        raise labels.error(int(labels.lines[row]), LEVEL, f"'{word}' is no level; {meant(word, CLASSES)}")
+    return CLASSES.index(word)
+
+
+def _span(labels: Columns, row: int) -> tuple[float, float]:
+    start_s, end_s = labels.numbers[row].tolist()
+    if not 0 <= start_s < end_s:
+        problem = f"from {start_s:g} to {end_s:g} s is no stretch of time; expected 0 or more, and an end after it"
+        raise labels.error(int(labels.lines[row]), START, problem)
+    return start_s, end_s
+
+
+def _check_inside(labels: Columns, rows: list[int], session: Session) -> None:
+    start_ns, end_ns = session.span_ns
+    lasts_s = (end_ns - start_ns) / NANOSECONDS_PER_SECOND
+    for row in rows:
+        if labels.numbers[row, 0] >= lasts_s:
+            raise labels.error(int(labels.lines[row]), START, f"'{session.name}' lasts {lasts_s:.1f} s only")
+
+
+# --- windows -----------------------------------------------------------------------------------------------------
+
+
+def _feature_sets(folder: Path, sessions: Sequence[Session]) -> dict[Modality, str]:
+    """The feature set of each modality, the same in all recordings; raises DataError."""
+    found: dict[Modality, tuple[str, str]] = {}
+    for session in sessions:
+        for modality, columns in session.recording.arrays.items():
+            name, first = found.setdefault(modality, (str(columns["feature_set"]), session.name))
+            if str(columns["feature_set"]) != name:
+                problem = f"{modality} is '{columns['feature_set']}' in {session.name} and '{name}' in {first}"
+                raise DataError(f"{folder}: {problem}; a network learns from one feature set")
+    return {modality: found[modality][0] for modality in Modality if modality in found}
+
+
+def _person(code: str, sessions: list[Session], feature_sets: Mapping[Modality, str]) -> PersonWindows:
+    sessions.sort(key=lambda session: session.span_ns)
+    for before, after in pairwise(sessions):
+        if after.span_ns[0] < before.span_ns[1]:
+            raise DataError(f"the recordings {before.name} and {after.name} of '{code}' overlap in time")
+    cuts = [cut(session.recording, feature_sets) for session in sessions]
+    found = [segment_of(one.ends_ns, session.segments) for one, session in zip(cuts, sessions, strict=True)]
+    if all((segment < 0).all() for segment in found):
+        raise DataError(f"no window of '{code}' lies within a label of {LABELS}; labels must be longer than 1 s")
+    kept = [one.take(segment >= 0) for one, segment in zip(cuts, found, strict=True)]
+    labels = [
+        np.array([s.label for s in session.segments])[segment[segment >= 0]]
+        for session, segment in zip(sessions, found, strict=True)
+    ]
+    times_s = middles_s(np.concatenate([one.ends_ns for one in kept]), sessions[0].recording.start_ns)
+    names = [session.name for session, one in zip(sessions, kept, strict=True) for _ in one.ends_ns]
+    return PersonWindows(
+        code,
+        {m: np.concatenate([one.features[m] for one in kept]) for m in feature_sets},
+        {m: np.concatenate([one.mask[m] for one in kept]) for m in feature_sets},
+        np.concatenate(labels),
+        times_s,
+        numbered(names, times_s, BREAK_S),
+    )
