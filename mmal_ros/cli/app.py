@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mmal_ros import __version__
 from mmal_ros.cli.estimate_record import estimate_record, print_json
+from mmal_ros.cli.evaluate import evaluate
 from mmal_ros.cli.run_options import RunOptions
 from mmal_ros.cli.view import LiveView, summary
 from mmal_ros.datatypes import Estimate
@@ -174,6 +175,9 @@ def clear_errors() -> Iterator[None]:
         fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+app.command()(clear_errors()(evaluate))
 
 
 def fail(message: str) -> NoReturn:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mmal_ros.datatypes import FloatArray, Level
 from mmal_ros.training.fit import EPOCHS, LEARNING_RATE
+from mmal_ros.training.grouped_lstm import MeanHidden
 from mmal_ros.training.networks import HIDDEN, LARGEST_DEVIATION, EngagementLSTM
 
 BETAS = (0.9, 0.999)
@@ -26,6 +27,8 @@ PARAMETERS = (
     *("output.weight", "output.bias"),
 )
 """What is learned, by its name in EngagementLSTM."""
+RECURRENT = "lstm.weight_hh_l0"
+"""Has no influence, and no gradient, where a window is one step."""
 SCRATCH_FLOATS = 4_000_000
 """Windows are scored in pieces whose gates take about so many numbers (16 MB): more would not stay in the cache."""
 
@@ -42,17 +45,23 @@ class GroupedAdam:
         self.steps = torch.zeros(len(self.parameters[0]), dtype=torch.float64, device=self.parameters[0].device)
 
     def step(self, gradients: Sequence[Tensor], active: Tensor) -> None:
-        """Move the runs that are active, (G,) bool: weights and moments of the others stay as they are, bit by bit."""
+        """Move the runs that are active, (G,) bool: weights and moments of the others stay as they are, bit by bit.
+
+        The gradients are used up.
+        """
         self.steps += active
         count = self.steps.clamp(min=1)  # a run that never moved must not divide by zero
-        size = (active * self.learning_rate / (1 - BETAS[0] ** count)).float()
-        scale = (1 - BETAS[1] ** count).sqrt().float()
-        moves = active.float()
+        decay = (1 - BETAS[1] ** count).sqrt()
+        size = active * self.learning_rate * decay / (1 - BETAS[0] ** count)
+        rates = [
+            values.float() for values in (active * (1 - BETAS[0]), active * (1 - BETAS[1]), -size, EPSILON * decay)
+        ]
         for parameter, gradient, first, second in zip(self.parameters, gradients, self.first, self.second, strict=True):
-            shape = (-1, *[1] * (parameter.ndim - 1))
-            first.lerp_(gradient, (moves * (1 - BETAS[0])).view(shape))
-            second.lerp_(gradient.square(), (moves * (1 - BETAS[1])).view(shape))
-            parameter -= size.view(shape) * first / (second.sqrt() / scale.view(shape) + EPSILON)
+            to_first, to_second, move, epsilon = (rate.view(-1, *[1] * (parameter.ndim - 1)) for rate in rates)
+            first.lerp_(gradient, to_first)
+            second.lerp_(gradient.square_(), to_second)
+            root = torch.sqrt(second, out=gradient).add_(epsilon)
+            parameter.addcmul_(torch.div(first, root, out=root), move)
 
 
 class GroupedClassifiers:
@@ -164,19 +173,24 @@ class GroupedClassifiers:
         inputs = self.inputs(*self._windows(features, mask))
         weights = torch.as_tensor(weights, dtype=torch.float32, device=self.device)
         labels = torch.as_tensor(labels, device=self.device).expand(weights.shape)
-        optimizer = GroupedAdam(list(self.weights.values()), learning_rate)
+        if not bool(weights.any()):
+            return
+        learned = [name for name in PARAMETERS if inputs.shape[2] > 1 or name != RECURRENT]
+        optimizer = GroupedAdam([self.weights[name] for name in learned], learning_rate)
         for _ in range(epochs):
             for rows in _batches(weights, batch, random):
-                optimizer.step(*self._gradients(*_drawn(rows, inputs, labels, weights)))
+                optimizer.step(*self._gradients(learned, *_drawn(rows, inputs, labels, weights)))
 
-    def _gradients(self, inputs: Tensor, labels: Tensor, weights: Tensor) -> tuple[Sequence[Tensor], Tensor]:
+    def _gradients(
+        self, learned: Sequence[str], inputs: Tensor, labels: Tensor, weights: Tensor
+    ) -> tuple[Sequence[Tensor], Tensor]:
         """Of the loss of every run, and which runs have something to learn from."""
-        leaves = {name: values.detach().requires_grad_() for name, values in self.weights.items()}
-        surprise = -torch.log_softmax(_logits(leaves, inputs), dim=2)
+        leaves = {name: self.weights[name].detach().requires_grad_() for name in learned}
+        surprise = -torch.log_softmax(_logits(self.weights | leaves, inputs), dim=2)
         surprise = surprise.gather(2, labels.unsqueeze(2)).squeeze(2)  # (G, N)
         total = weights.sum(dim=1)
         shares = weights / torch.where(total > 0, total, 1).unsqueeze(1)
-        return torch.autograd.grad((surprise * shares).sum(), list(leaves.values()), materialize_grads=True), total > 0
+        return torch.autograd.grad((surprise * shares).sum(), list(leaves.values())), total > 0
 
     def _windows(self, features: FloatArray | Tensor, mask: FloatArray | Tensor) -> tuple[Tensor, Tensor]:
         """(G, N, T, D) and (G, N, T) on the device; 1 in the place of G where the runs share their windows."""
@@ -188,11 +202,6 @@ class GroupedClassifiers:
         mean, deviation = (values[:, None, None, :] for values in (self.mean, self.deviation))
         standardised = ((features - mean) / deviation).clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
         return standardised * mask.unsqueeze(-1)
-
-
-def quick_tanh(values: Tensor) -> Tensor:
-    """The hyperbolic tangent, to 1e-7, by the sigmoid, which torch's CPU kernels compute six times as fast."""
-    return torch.sigmoid(values * 2) * 2 - 1
 
 
 def class_balanced(labels: NDArray[np.int64], weights: FloatArray) -> FloatArray:
@@ -211,26 +220,9 @@ def class_balanced(labels: NDArray[np.int64], weights: FloatArray) -> FloatArray
 
 def _logits(weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
     """(G, N, 3) from (G or 1, N, T, D)."""
-    count, steps, size = inputs.shape[1:]
-    into, again, *biases, out, offset = (weights[name] for name in PARAMETERS)
-    bias = (biases[0] + biases[1]).unsqueeze(1)
-    flat = inputs.transpose(1, 2).reshape(len(inputs), steps * count, size).expand(len(into), -1, -1)
-    gates = torch.baddbmm(bias, flat, into.transpose(1, 2)).view(len(into), steps, count, -1)
-    again = again.transpose(1, 2)
-    hidden, cell = _lstm_step(gates[:, 0], None)
-    total = hidden
-    for step in range(1, steps):
-        hidden, cell = _lstm_step(torch.baddbmm(gates[:, step], hidden, again), cell)
-        total = total + hidden
-    return torch.baddbmm(offset.unsqueeze(1), torch.relu(total / steps), out.transpose(1, 2))
-
-
-def _lstm_step(gates: Tensor, cell: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Hidden and cell state (G, N, H) after a step; before the first one the cell is 0."""
-    entry, forget, candidate, exit_ = gates.chunk(4, dim=2)
-    new = torch.sigmoid(entry) * quick_tanh(candidate)
-    cell = new if cell is None else new + torch.sigmoid(forget) * cell
-    return torch.sigmoid(exit_) * quick_tanh(cell), cell
+    *lstm, out, offset = (weights[name] for name in PARAMETERS)
+    hidden = MeanHidden.apply(inputs.transpose(1, 2), *lstm)
+    return torch.baddbmm(offset.unsqueeze(1), torch.relu(hidden), out.transpose(1, 2))
 
 
 def _batches(weights: Tensor, batch: int | None, random: Sequence[np.random.Generator]) -> Iterator[Tensor | None]:

@@ -76,6 +76,8 @@ class DataSet:
     what may be labelled and what is tested."""
     repairs: tuple[str, ...] = field(default=())
     """What the adapter mended, one sentence each."""
+    only_trained_on: tuple[str, ...] = ()
+    """Codes of the group, where the set names one: nobody in it is tested. Empty: whoever is tested is left out."""
 
     def __post_init__(self) -> None:
         """Check what everything else relies on; raises DataError."""
@@ -95,6 +97,16 @@ class DataSet:
     def codes(self) -> tuple[str, ...]:
         """The codes of all people."""
         return tuple(person.code for person in self.people)
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """Codes of the people on whom is tested."""
+        return tuple(code for code in self.codes if code not in self.only_trained_on)
+
+    def group_without(self, code: str) -> tuple[PersonWindows, ...]:
+        """The training people where this person is tested: the named group, or everybody else."""
+        named = set(self.only_trained_on) - {code}
+        return tuple(p for p in self.people if (p.code in named if named else p.code != code))
 
     def of(self, codes: Sequence[str]) -> tuple[PersonWindows, ...]:
         """The people with these codes, in that order; raises DataError."""

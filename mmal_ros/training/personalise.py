@@ -42,11 +42,11 @@ class Personalisation:
     """Every class that was labelled has the same say."""
     spreads: bool = True
     """A label also speaks for the unlabelled windows near it in time (`training.persistence`)."""
-    most_windows: int = 120
-    """The networks learn from at most so many windows: the labels, and those that the labels say most of."""
+    most_windows: int = 200
+    """Windows learned from: all that are labelled, and of those around them as many more, evenly taken."""
     replayed_share: float = 0.0
     """Share of the loss (0-1) that is on windows of the training people."""
-    trees: int = 200
+    trees: int = 100
     """Of the second opinion, learned from this person's labels alone; 0: there is none."""
     trees_share: float = 0.5
     """Weight (0-1) of the second opinion beside the mean of the networks."""
@@ -129,40 +129,58 @@ def personalise(
     """
     torch.set_num_threads(1)
     scale = group.scale_of(pool)
-    spoken_for = np.stack([_weights(pool, rows, group.persistence_s if settings.spreads else 0.0) for rows in chosen])
+    lessons = _lessons(pool, chosen, group.persistence_s if settings.spreads else 0.0, settings.most_windows)
     person = standardised(pool, scale)
     networks = {name: GroupedClassifiers.from_network(network, len(chosen)) for name, network in group.networks.items()}
     if settings.epochs:
         for name, grouped in networks.items():
-            _fine_tune(grouped, name, person, spoken_for, group, settings, seed)
-    rows = window_vectors(pool.features, pool.mask, scale)
-    trees = [_grow(rows, weights, settings.trees, seed) for weights in spoken_for] if settings.trees else []
+            _fine_tune(grouped, name, person, lessons, group, settings, seed)
+    vectors = window_vectors(pool.features, pool.mask, scale)
+    trees = [_grow(vectors, *lesson, settings.trees, seed) for lesson in lessons] if settings.trees else []
     return Personalised(scale, networks, trees, settings.trees_share)
 
 
-def _weights(pool: PersonWindows, rows: Rows, persistence: float) -> FloatArray:
-    """(N, 3) what the labels at `rows` say of each window of the pool: one class each, nothing below LEAST_WEIGHT."""
-    weights = spread(pool.times_s, rows, pool.labels[rows], persistence)
-    likeliest = weights == weights.max(axis=1, keepdims=True)
-    alone = likeliest.sum(axis=1, keepdims=True) == 1  # between two labels that differ nothing is known
-    kept: FloatArray = np.where(likeliest & alone & (weights >= LEAST_WEIGHT), weights, 0)
-    return kept
+def group_only(group: GroupModel, windows: PersonWindows) -> Personalised:
+    """The group's classifiers as they are, one run, for a person of whom these unlabelled windows are known."""
+    networks = {name: GroupedClassifiers.from_network(network, 1) for name, network in group.networks.items()}
+    return Personalised(group.scale_of(windows), networks, (), 0.0)
+
+
+Lesson = tuple[Rows, Rows, FloatArray]
+"""Rows of the pool, the class that each speaks for, and with which weight (0-1]: (n,) each."""
+
+
+def _lessons(pool: PersonWindows, chosen: Sequence[Rows], persistence: float, most: int) -> list[Lesson]:
+    """What each run learns from."""
+    return [_lesson(spread(pool.times_s, rows, pool.labels[rows], persistence), rows, most) for rows in chosen]
+
+
+def _lesson(weights: FloatArray, labelled: Rows, most: int) -> Lesson:
+    """The labelled windows and some of those that they speak for; `weights` (N, 3) as `spread` gives them."""
+    likeliest = weights.max(axis=1)
+    clear = (weights == likeliest[:, None]).sum(axis=1) == 1  # half-way between two labels that differ nothing is known
+    around = np.setdiff1d(np.flatnonzero(clear & (likeliest >= LEAST_WEIGHT)), labelled)
+    taken = around[
+        np.unique(np.linspace(0, len(around) - 1, max(0, min(len(around), most - len(labelled)))).astype(int))
+    ]
+    rows = np.concatenate([labelled, taken])
+    return rows, weights[rows].argmax(axis=1), likeliest[rows]
 
 
 def _fine_tune(
     grouped: GroupedClassifiers,
     name: str,
     person: PersonWindows,
-    spoken_for: FloatArray,
+    lessons: Sequence[Lesson],
     group: GroupModel,
     settings: Personalisation,
     seed: int,
 ) -> None:
-    heard = inputs(person, name)[2]
-    rows, weights, labels = _lessons(spoken_for * heard[None, :, None], settings.most_windows)
+    features, mask, heard = inputs(person, name)
+    rows, labels, weights = _padded(lessons)
+    weights = weights * heard[rows]
     if settings.class_balanced:
         weights = class_balanced(labels, weights)
-    features, mask, _ = inputs(person, name)
     features, mask = features[rows], mask[rows]  # (G, n, T, D), (G, n, T)
     if settings.replayed_share:
         features, mask, labels, weights = _with_replay(features, mask, labels, weights, group, name, settings)
@@ -170,16 +188,12 @@ def _fine_tune(
     grouped.fit(features, mask, labels, weights, settings.epochs, settings.learning_rate, settings.batch, random)
 
 
-def _lessons(spoken_for: FloatArray, most: int) -> tuple[Rows, FloatArray, Rows]:
-    """Rows, weights and labels (G, n) of the windows that each run learns from, those with most weight first."""
-    weights = spoken_for.max(axis=2)
-    count = min(most, max(1, int((weights > 0).sum(axis=1).max())))
-    rows = np.argsort(-weights, axis=1, kind="stable")[:, :count]
-    return (
-        rows,
-        np.take_along_axis(weights, rows, axis=1),
-        np.take_along_axis(spoken_for.argmax(axis=2), rows, axis=1),
-    )
+def _padded(lessons: Sequence[Lesson]) -> tuple[Rows, Rows, FloatArray]:
+    """Rows, classes and weights (G, n); a shorter lesson ends with weights of 0."""
+    longest = max(len(rows) for rows, *_ in lessons)
+    padded = [[np.pad(part, (0, longest - len(part))) for part in lesson] for lesson in lessons]
+    rows, labels, weights = zip(*padded, strict=True)
+    return np.stack(rows), np.stack(labels), np.stack(weights)
 
 
 def _with_replay(
@@ -205,13 +219,12 @@ def _with_replay(
     )
 
 
-def _grow(rows: FloatArray, weights: FloatArray, trees: int, seed: int) -> ExtraTreesClassifier:
-    """Trees from windows (N, E) with weights (N, 3): every class that is spoken for has the same say."""
-    known = np.flatnonzero(weights.max(axis=1) > 0)
-    labels = weights[known].argmax(axis=1)
-    balanced = class_balanced(labels, weights[known].max(axis=1)[None])[0]
-    forest = ExtraTreesClassifier(trees, random_state=seed, n_jobs=1)
-    return forest.fit(rows[known], labels, balanced * len(known))
+def _grow(
+    vectors: FloatArray, rows: Rows, labels: Rows, weights: FloatArray, trees: int, seed: int
+) -> ExtraTreesClassifier:
+    """Trees from a lesson: every class that is spoken for has the same say. `vectors` (N, E) of the pool."""
+    balanced = class_balanced(labels, weights[None])[0] * len(rows)
+    return ExtraTreesClassifier(trees, random_state=seed, n_jobs=1).fit(vectors[rows], labels, balanced)
 
 
 def _all_classes(trees: ExtraTreesClassifier, rows: FloatArray) -> FloatArray:

@@ -1,0 +1,102 @@
+"""Group models on disk: training one takes minutes, and many cells of an evaluation start from the same one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmal_ros.datatypes import Modality
+from mmal_ros.training.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
+from mmal_ros.training.fingerprints import of_code
+from mmal_ros.training.group_models import GroupModel, GroupSettings, Scored, fit_group
+from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.people import PersonWindows
+from mmal_ros.window_vectors import Scale
+
+FOLDER = Path(".cache") / "groups"
+HERE = Path(__file__).parent
+CODE = [HERE / f"{name}.py" for name in ("group_models", "fit", "networks", "persistence")]
+"""What makes a group model: other code, other file."""
+
+
+def stored_group(
+    people: Sequence[PersonWindows],
+    data: str,
+    settings: GroupSettings,
+    seed: int,
+    fused: bool = False,
+    folder: Path = FOLDER,
+) -> GroupModel:
+    """The group model of these people: from the disk where it is there, else trained and kept.
+
+    Args:
+        people: the training people.
+        data: `DataSet.fingerprint` of the set they are from.
+        settings: see `fit_group`.
+        seed: likewise.
+        fused: likewise.
+        folder: where group models are kept; what is damaged there is made anew.
+    """
+    what = repr((data, [person.code for person in people], settings, seed, fused, of_code(CODE)))
+    identity = hashlib.sha256(what.encode()).hexdigest()
+    path = folder / f"{identity[:16]}.pt"
+    if (kept := _kept(path, identity)) is not None:
+        return kept
+    model = fit_group(people, settings, seed, fused)
+    write_checkpoint(path, {"identity": identity, "group": _to_plain(model)})
+    return model
+
+
+def _kept(path: Path, identity: str) -> GroupModel | None:
+    try:
+        return _from_plain(read_checkpoint(path, identity, "cpu")["group"])
+    except CheckpointError:  # there is none yet, or a damaged one
+        return None
+
+
+def _to_plain(model: GroupModel) -> dict[str, Any]:
+    """Tensors and plain values only, so that loading runs no code."""
+    return {
+        "networks": {name: (network.size, network.state_dict()) for name, network in model.networks.items()},
+        "scale": (_tensors(model.scale.mean), _tensors(model.scale.deviation)),
+        "centred": model.centred,
+        "persistence_s": model.persistence_s,
+        "held_out": [(s.code, *map(torch.from_numpy, (s.probabilities, s.heard, s.labels))) for s in model.held_out],
+        "replayed": (
+            model.replayed.code,
+            _tensors(model.replayed.features),
+            _tensors(model.replayed.mask),
+            *map(torch.from_numpy, (model.replayed.labels, model.replayed.times_s, model.replayed.blocks)),
+        ),
+    }
+
+
+def _from_plain(plain: Mapping[str, Any]) -> GroupModel:
+    code, features, mask, *columns = plain["replayed"]
+    return GroupModel(
+        {name: _network(*described) for name, described in plain["networks"].items()},
+        Scale(*map(_arrays, plain["scale"])),
+        plain["centred"],
+        plain["persistence_s"],
+        tuple(Scored(code, *(part.numpy() for part in parts)) for code, *parts in plain["held_out"]),
+        PersonWindows(code, _arrays(features), _arrays(mask), *(column.numpy() for column in columns)),
+    )
+
+
+def _network(size: int, state: Mapping[str, Any]) -> EngagementLSTM:
+    network = EngagementLSTM(size)
+    network.load_state_dict(state)
+    network.eval()
+    return network
+
+
+def _tensors(arrays: Mapping[Modality, Any]) -> dict[str, Any]:
+    return {str(modality): torch.from_numpy(values) for modality, values in arrays.items()}
+
+
+def _arrays(tensors: Mapping[str, Any]) -> dict[Modality, Any]:
+    return {Modality(name): values.numpy() for name, values in tensors.items()}
