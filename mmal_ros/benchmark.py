@@ -39,7 +39,7 @@ class Measurement:
 
 
 def measure_compute(models: ModelSet, rounds: int = 2000) -> list[Measurement]:
-    """What is inside one estimate: window, four classifiers and vote; and its parts."""
+    """What is inside one estimate: window, classifiers, second opinion if there is one, and vote; and its parts."""
     pipeline = _filled_pipeline(models)
     end_ns = START_NS + 2 * NANOSECONDS_PER_SECOND
     window = pipeline.stream.windows.window(end_ns)
@@ -54,6 +54,8 @@ def measure_compute(models: ModelSet, rounds: int = 2000) -> list[Measurement]:
         "four LSTMs": classify,
         "window": lambda: pipeline.stream.windows.window(end_ns),
     }
+    if second := models.personal:
+        parts["second opinion"] = lambda: second(window.features, window.mask)
     results = []
     for name, part in parts.items():
         times_ns = []

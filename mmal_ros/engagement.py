@@ -1,4 +1,8 @@
-"""From a window to an estimate: one classifier per modality, then the majority vote."""
+"""From a window to an estimate: one classifier per modality, then the majority vote.
+
+In a person's own model set a second opinion, learned from her labels alone, is averaged with the modalities, and the
+level is the likeliest of the average.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,8 @@ from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, Classifier, ModelSet
 from mmal_ros.uncertainty import confidence
 from mmal_ros.window_columns import WindowColumns
+from mmal_ros.windowing import LEAST_COVERAGE
 
-LEAST_COVERAGE = 0.5
-"""A modality with fewer than half of its steps valid is missing in that window (docs/features.md, handling)."""
 FRESH_NS = 5 * STEP_NS
 """A gap that is held (300 ms) and a packet of a wristband (200 ms): what is older is stale."""
 UNKNOWN = np.full(len(Level), 1 / len(Level), np.float32)
@@ -78,6 +81,7 @@ class EngagementEstimator:
             status,
             age_ns,
             {m: window.frames_seen.get(m, 0) for m in MODALITIES},
+            self.models.personal(window.features, window.mask) if self.models.personal and votes else None,
         )
 
     def estimate_batch(self, windows: Sequence[Window]) -> list[Estimate]:
@@ -88,7 +92,9 @@ class EngagementEstimator:
         """The estimates of many windows, bitwise those that `estimate` gives."""
         columns = [self._columns(windows, modality) for modality in MODALITIES]
         by_window = map(_by_window, zip(*columns, strict=True))
-        return [self._fuse(*fields) for fields in zip(windows.id, windows.end_ns, *by_window, strict=True)]
+        personal = self.models.personal
+        second = personal.batch(windows.features, windows.mask) if personal else [None] * len(windows.id)
+        return [self._fuse(*fields) for fields in zip(windows.id, windows.end_ns, *by_window, second, strict=True)]
 
     def _columns(self, windows: WindowColumns, modality: Modality) -> _Columns:
         """Probabilities, confidence, status, age and frames seen of one modality in all windows."""
@@ -128,13 +134,15 @@ class EngagementEstimator:
         status: Mapping[Modality, Status],
         age_ns: Mapping[Modality, int | None],
         frames_seen: Mapping[Modality, int],
+        second: FloatArray | None,
     ) -> Estimate:
         votes = [by_modality[m] for m in self.models.classifiers if by_modality[m] is not UNKNOWN]
+        level, probabilities = self._outcome(votes, second)
         return Estimate(
             window_id=window_id,
             stamp_ns=end_ns,
-            level=majority_vote(votes),
-            probabilities=_mean(votes) if votes else UNKNOWN,
+            level=level,
+            probabilities=probabilities,
             by_modality=by_modality,
             confidence=sureness,
             status=status,
@@ -142,6 +150,18 @@ class EngagementEstimator:
             frames_seen=frames_seen,
             model_version=self.models.card.identity,
         )
+
+    def _outcome(self, votes: Sequence[FloatArray], second: FloatArray | None) -> tuple[Level | None, FloatArray]:
+        """Level and probabilities (3,), from those of the modalities heard and of the second opinion, if there is one.
+
+        A second opinion alone is none: it says something even of a window in which nothing is heard.
+        """
+        if not votes:
+            return None, UNKNOWN
+        if self.models.personal is None or second is None:
+            return majority_vote(votes), _mean(votes)
+        averaged = self.models.personal.beside(_mean(votes), second)
+        return LEVELS[averaged.argmax()], averaged
 
 
 def _mean(votes: Sequence[FloatArray]) -> FloatArray:

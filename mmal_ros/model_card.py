@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,18 +24,38 @@ class ModelError(Exception):
     """The model set does not fit or does not load; the message says what is wrong with which file."""
 
 
-class ModalityCard(BaseModel):
-    """What the card says of one classifier."""
+class PartCard(BaseModel):
+    """What the card says of every file."""
 
     model_config = ConfigDict(extra="forbid")
 
     file: str = Field(description="the ONNX file, beside the card")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class ModalityCard(PartCard):
+    """What the card says of one classifier."""
+
     feature_set: str = Field(description="key of features.names.FEATURE_SETS")
     features: list[str] = Field(description="names in the order of the input")
-    mean: list[float] = Field(description="of the training people; inside the graph, repeated here for the reader")
-    deviation: list[float] = Field(description="of the training people; inside the graph, likewise")
+    mean: list[float] = Field(
+        description="of the training people, in a person's own set of the person; the graph has it inside, and the "
+        "second opinion is asked about windows standardised by it"
+    )
+    deviation: list[Annotated[float, Field(gt=0)]] = Field(description="likewise")
     temperature: float = Field(gt=0, description="of the calibration on held-out people; inside the graph")
+
+
+class PersonalCard(PartCard):
+    """What the card says of the second opinion, learned from a person's labels alone."""
+
+    share: float = Field(ge=0, le=1, description="its weight beside the mean of the modalities")
+
+
+class PolicyCard(PartCard):
+    """What the card says of a trained criterion for what is worth a label."""
+
+    form: Literal["fidelity", "product"] = Field(description="the state it sees: key of selector.StateForm")
 
 
 class ModelCard(BaseModel):
@@ -53,6 +73,9 @@ class ModelCard(BaseModel):
     step_ms: int = STEP_NS // 1_000_000
     steps: int = STEPS_PER_WINDOW
     modalities: dict[Modality, ModalityCard]
+    personal: PersonalCard | None = Field(default=None, description="only in a person's model set")
+    selector: PolicyCard | None = Field(default=None, description="MMQL's Q-function")
+    vote_right: PolicyCard | None = Field(default=None, description="its control: how likely the vote is right")
     training: dict[str, Any] = Field(default={}, description="data, people, seeds, software")
     metrics: dict[str, Any] = Field(default={}, description="on people the model has not seen, with the constant")
 
@@ -60,6 +83,12 @@ class ModelCard(BaseModel):
     def identity(self) -> str:
         """`name/version`."""
         return f"{self.name}/{self.version}"
+
+    @property
+    def parts(self) -> list[PartCard]:
+        """Everything that is a file."""
+        optional = (self.personal, self.selector, self.vote_right)
+        return [*self.modalities.values(), *(part for part in optional if part is not None)]
 
     @property
     def feature_sets(self) -> dict[Modality, str]:
@@ -120,14 +149,20 @@ def check_features(folder: Path, card: ModelCard) -> None:
     if not card.modalities:
         raise ModelError(f"{where}: it names no modality")
     for modality, part in card.modalities.items():
-        known, names = FEATURE_SETS.get(part.feature_set, (None, ()))
-        if known is not modality:
-            fitting = [name for name, (owner, _) in FEATURE_SETS.items() if owner is modality]
-            raise ModelError(f"{where}: '{part.feature_set}' is no feature set of {modality}; there are {fitting}")
-        if len(part.features) != len(names):
-            raise ModelError(
-                f"{where}: {modality} has {len(part.features)} features, '{part.feature_set}' {len(names)}"
-            )
-        for index, (found, expected) in enumerate(zip(part.features, names, strict=True)):
-            if found != expected:
-                raise ModelError(f"{where}: feature {index} of {modality} is '{found}', expected '{expected}'")
+        _check_modality(where, modality, part)
+
+
+def _check_modality(where: Path, modality: Modality, part: ModalityCard) -> None:
+    known, names = FEATURE_SETS.get(part.feature_set, (None, ()))
+    if known is not modality:
+        fitting = [name for name, (owner, _) in FEATURE_SETS.items() if owner is modality]
+        raise ModelError(f"{where}: '{part.feature_set}' is no feature set of {modality}; there are {fitting}")
+    if len(part.features) != len(names):
+        raise ModelError(f"{where}: {modality} has {len(part.features)} features, '{part.feature_set}' {len(names)}")
+    for index, (found, expected) in enumerate(zip(part.features, names, strict=True)):
+        if found != expected:
+            raise ModelError(f"{where}: feature {index} of {modality} is '{found}', expected '{expected}'")
+    if not len(part.mean) == len(part.deviation) == len(names):
+        raise ModelError(
+            f"{where}: {modality} has {len(names)} features, {len(part.mean)} means, {len(part.deviation)} deviations"
+        )

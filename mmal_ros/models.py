@@ -3,6 +3,8 @@
     models/<name>/current              which version is live (a text file; switching it is atomic)
     models/<name>/<version>/model.json the card: what it is for and not for, inputs, training, metrics, hashes
     models/<name>/<version>/face.onnx body.onnx physiology.onnx audio.onnx
+    models/<name>/<version>/personal.onnx in a person's own set: see `second_opinion`
+    models/<name>/<version>/selector.onnx vote_right.onnx where they were trained: see `selector.LearnedPolicy`
 
 A classifier takes `features` (N, T, D) and `mask` (N, T), both float32 and as `windowing` makes them, and returns
 `probabilities` (N, 3), calibrated. Standardisation, masking and temperature are inside the graph: one code path.
@@ -19,15 +21,29 @@ import numpy as np
 import onnxruntime
 
 from mmal_ros.datatypes import STEPS_PER_WINDOW, FloatArray, Level, Modality
-from mmal_ros.model_card import CARD_NAME, CURRENT_NAME, ModelCard, ModelError, check_features, read_card, sha256
+from mmal_ros.model_card import (
+    CARD_NAME,
+    CURRENT_NAME,
+    ModelCard,
+    ModelError,
+    PolicyCard,
+    check_features,
+    read_card,
+    sha256,
+)
+from mmal_ros.onnx_session import CPU, open_session
 from mmal_ros.paths import model_folders
+from mmal_ros.second_opinion import SecondOpinion
+from mmal_ros.selector import MMQL, P_RIGHT, Candidates, LearnedPolicy
+from mmal_ros.selector.policy import PROBABILITY_RIGHT, Q_VALUES
+from mmal_ros.window_vectors import Scale
 
 INPUTS = ("features", "mask")
 OUTPUT = "probabilities"
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
-    "cpu": "CPUExecutionProvider",
+    "cpu": CPU,
 }
 """What the configuration calls them: ONNX Runtime's name."""
 
@@ -81,15 +97,9 @@ class Classifier:
         self._bind()
 
     def _open(self, providers: Sequence[str]) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what fails is raised or reported by us
         available = onnxruntime.get_available_providers()  # asking for another only makes it warn
-        chosen = [PROVIDERS[name] for name in providers if PROVIDERS[name] in available] or [PROVIDERS["cpu"]]
-        try:
-            return onnxruntime.InferenceSession(self.path.read_bytes(), options, providers=chosen)
-        except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            raise ModelError(f"{self.path}: ONNX Runtime cannot load it: {error}") from error
+        chosen = [PROVIDERS[name] for name in providers if PROVIDERS[name] in available]
+        return open_session(self.path, chosen or [CPU])
 
     def _check_graph(self) -> None:
         expected = {"features": [STEPS_PER_WINDOW, self._size], "mask": [STEPS_PER_WINDOW]}
@@ -121,6 +131,10 @@ class ModelSet:
     folder: Path
     card: ModelCard
     classifiers: Mapping[Modality, Classifier]
+    personal: SecondOpinion | None
+    """Only in a person's own model set."""
+    trained: Mapping[str, LearnedPolicy]
+    """The trained criteria that are there, by the names of `selector.make_selector`."""
 
     @property
     def providers(self) -> dict[Modality, str]:
@@ -151,7 +165,7 @@ def load_model_set(path: Path, providers: Sequence[str] = ("cpu",)) -> ModelSet:
     }
     for classifier in classifiers.values():
         classifier.try_out()
-    return ModelSet(folder, card, classifiers)
+    return ModelSet(folder, card, classifiers, _personal(folder, card), _trained(folder, card))
 
 
 def resolve_version(path: Path) -> Path:
@@ -181,9 +195,40 @@ def _model_sets(folder: Path) -> list[str]:
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:
-    for part in card.modalities.values():
+    for part in card.parts:
         path = folder / part.file
         if path.parent != folder or not path.is_file():
             raise ModelError(f"{path} is named by the card but not there")
         if sha256(path) != part.sha256:
             raise ModelError(f"{path} is not the file that the card describes: its SHA-256 differs")
+
+
+def _personal(folder: Path, card: ModelCard) -> SecondOpinion | None:
+    if card.personal is None:
+        return None
+    parts = {modality: card.modalities[modality] for modality in Modality if modality in card.modalities}
+    scale = Scale(
+        {modality: np.array(part.mean, np.float32) for modality, part in parts.items()},
+        {modality: np.array(part.deviation, np.float32) for modality, part in parts.items()},
+    )
+    return SecondOpinion(folder / card.personal.file, scale, card.personal.share)
+
+
+def _trained(folder: Path, card: ModelCard) -> dict[str, LearnedPolicy]:
+    described = {MMQL: (card.selector, Q_VALUES), P_RIGHT: (card.vote_right, PROBABILITY_RIGHT)}
+    return {name: _policy(folder, part, output) for name, (part, output) in described.items() if part is not None}
+
+
+def _policy(folder: Path, part: PolicyCard, output: str) -> LearnedPolicy:
+    policy = LearnedPolicy(folder / part.file)
+    if (policy.form, policy.output) != (part.form, output):
+        raise ModelError(
+            f"{policy.path}: it gives '{policy.output}' for the state '{policy.form}', "
+            f"expected '{output}' for '{part.form}'"
+        )
+    unsure = np.full((1, len(Modality), len(Level)), 1 / len(Level), np.float32)
+    heard = np.ones(unsure.shape[:2], np.bool_)
+    utility = policy(Candidates(unsure, heard, np.zeros((1, 1), np.float32), np.zeros(1)))
+    if not np.isfinite(utility).all():
+        raise ModelError(f"{policy.path}: what it gives is no utility: {utility}")
+    return policy

@@ -32,6 +32,8 @@ from mmal_ros.features.names import FEATURE_SETS
 
 HOLD_STEPS = 3
 """A gap of up to 300 ms is bridged by the last value (docs/features.md, handling)."""
+LEAST_COVERAGE = 0.5
+"""A modality with fewer than half of its steps valid is missing in that window (docs/features.md, handling)."""
 REACH_NS = (STEPS_PER_WINDOW + HOLD_STEPS) * STEP_NS
 """How far before its end a window can see: its steps, and what is held into the first of them."""
 RING_STEPS = 48

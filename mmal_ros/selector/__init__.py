@@ -11,7 +11,16 @@ from mmal_ros.selector.candidates import Candidates, Criterion, HeardFirst, Indi
 from mmal_ros.selector.coverage import SlicedCoverage
 from mmal_ros.selector.criteria import disagreement, entropy_sum, margin
 from mmal_ros.selector.policy import LearnedPolicy, utility_of_q, utility_of_right
-from mmal_ros.selector.registry import DEFAULT, LIVE_SELECTORS, MMQL, P_RIGHT, Entry, SelectorError, make_selector
+from mmal_ros.selector.registry import (
+    DEFAULT,
+    LIVE_SELECTORS,
+    MMQL,
+    MMQL_CONTENT,
+    P_RIGHT,
+    Entry,
+    SelectorError,
+    make_selector,
+)
 from mmal_ros.selector.state import StateForm, policy_state, vote, votes_by_level
 from mmal_ros.selector.strategies import Best, EvenlyInTime, FirstAsked, Random
 
@@ -19,6 +28,7 @@ __all__ = [
     "DEFAULT",
     "LIVE_SELECTORS",
     "MMQL",
+    "MMQL_CONTENT",
     "P_RIGHT",
     "Best",
     "Candidates",

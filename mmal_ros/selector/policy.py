@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from mmal_ros.datatypes import FloatArray
 from mmal_ros.model_card import ModelError
+from mmal_ros.onnx_session import open_session
 from mmal_ros.selector.candidates import Candidates
 from mmal_ros.selector.state import StateForm, policy_state
 
@@ -36,7 +36,7 @@ class LearnedPolicy:
     def __init__(self, path: Path) -> None:
         """Load and check the graph; raises ModelError."""
         self.path = path
-        self._session = _open(path)
+        self._session = open_session(path)
         found = {node.name: node.shape[1:] for node in self._session.get_inputs()}
         if found not in [{STATE: [width]} for width in FORMS]:
             raise ModelError(
@@ -66,13 +66,3 @@ def utility_of_right(probability_right: FloatArray) -> FloatArray:
     """-0.05 - (2p - 1) for p in 0-1, the probability that the vote is right: any shape, the same one."""
     utility: FloatArray = np.float32(REWARD_OF_ASKING) - (2 * probability_right - 1)
     return utility
-
-
-def _open(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised by us
-    try:
-        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises a dozen types of its own
-        raise ModelError(f"{path}: ONNX Runtime cannot load it: {error}") from error

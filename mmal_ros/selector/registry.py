@@ -12,7 +12,7 @@ from mmal_ros.selector.criteria import disagreement, entropy_sum, margin
 from mmal_ros.selector.strategies import Best, EvenlyInTime, FirstAsked, Random
 
 DEFAULT = "sliced-coverage"
-MMQL, P_RIGHT = "mmql", "p-right"
+MMQL, MMQL_CONTENT, P_RIGHT = "mmql", "mmql-content", "p-right"
 """Names of the trained criteria."""
 
 
@@ -36,6 +36,11 @@ LIVE_SELECTORS: Mapping[str, Entry] = {
     "random": Entry("any windows (RND)", lambda _: Random()),
     "evenly-in-time": Entry("the middle of each slice of the session", lambda _: EvenlyInTime()),
     "mmql": Entry("the first, in random order, with Q(ask) > Q(no)", lambda trained: FirstAsked(trained[MMQL]), MMQL),
+    "mmql-content": Entry(
+        "the same, of a policy that sees the features themselves (cont = 1)",
+        lambda trained: FirstAsked(trained[MMQL_CONTENT]),
+        MMQL_CONTENT,
+    ),
     "p-right": Entry(
         "the first, in random order, whose vote is right with p < 0.475",
         lambda trained: FirstAsked(trained[P_RIGHT]),

@@ -56,11 +56,11 @@ class FirstAsked(HeardFirst):
         return rows[:budget]
 
     def searched_share(self, candidates: Candidates, budget: int, random: np.random.Generator) -> float:
-        """Share of the candidates (0-1) that is looked at until the budget is spent; 1: it is never spent by asking.
+        """Share (0-1) of the candidates heard that is looked at until the budget is spent; 1: never by asking alone.
 
-        The search that `choose` makes with the same state of `random`.
+        The search that `select` makes with the same state of `random`: among the windows in which anything is heard.
         """
-        _, asks, _ = self._search(candidates, random)
+        _, asks, _ = self._search(candidates.take(np.flatnonzero(candidates.heard.any(axis=1))), random)
         places = np.flatnonzero(asks)
         return float(places[budget - 1] + 1) / len(asks) if 0 < budget <= len(places) else float(budget > 0)
 

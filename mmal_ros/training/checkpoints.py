@@ -16,7 +16,7 @@ class CheckpointError(RuntimeError):
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Replace the file as a whole: whoever is killed leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.new")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.new")  # two processes may come to write the same file
     with scratch.open("wb") as file:
         torch.save(content, file)
         file.flush()

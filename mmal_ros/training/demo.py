@@ -10,7 +10,6 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,14 +22,15 @@ from rich.table import Table
 from sklearn.metrics import accuracy_score, f1_score
 
 from mmal_ros.datatypes import Level, Modality, Status
-from mmal_ros.engagement import LEAST_COVERAGE, EngagementEstimator
-from mmal_ros.features.names import FEATURE_SETS as FEATURE_NAMES
-from mmal_ros.model_card import ModalityCard, ModelCard, make_current, sha256, write_card
-from mmal_ros.models import load_model_set
-from mmal_ros.training.export import export_classifier
+from mmal_ros.engagement import EngagementEstimator
+from mmal_ros.model_card import make_current, write_card
+from mmal_ros.models import ModelSet
 from mmal_ros.training.fit import calibrate, fit
+from mmal_ros.training.model_sets import About, Trained, refuse_existing, write_model_set
 from mmal_ros.training.networks import EngagementLSTM
 from mmal_ros.training.sessions import FEATURE_SETS, LabelledWindows, fingerprint, labelled_windows, recorded, stacked
+from mmal_ros.window_vectors import Scale
+from mmal_ros.windowing import LEAST_COVERAGE
 
 PURPOSE = (
     "A demonstration that the software runs from sensor to estimate. Trained on simulated people only: not for any "
@@ -61,14 +61,15 @@ def main(
     jobs: Annotated[int, typer.Option(help="sessions that are simulated at the same time")] = 2,
 ) -> None:
     """Simulate, train, calibrate, export, measure and describe the demo model set."""
+    refuse_existing(output)
     plan = Plan()
     sessions = simulate(plan, cache, jobs)
     networks = {modality: train(modality, plan, sessions) for modality in FEATURE_SETS}
-    card = write_model_set(output, networks, plan)
-    card.metrics.update(measure(output, [sessions[seed] for seed in plan.test]))
-    write_card(output, card)
+    models = write_demo(output, networks, plan)
+    models.card.metrics.update(measure(models, [sessions[seed] for seed in plan.test]))
+    write_card(output, models.card)
     make_current(output.parent, output.name)
-    CONSOLE.print(_table(card.metrics))
+    CONSOLE.print(_table(models.card.metrics))
 
 
 def simulate(plan: Plan, cache: Path, jobs: int) -> dict[int, LabelledWindows]:
@@ -92,35 +93,28 @@ def train(modality: Modality, plan: Plan, sessions: dict[int, LabelledWindows]) 
     return network
 
 
-def write_model_set(folder: Path, networks: dict[Modality, EngagementLSTM], plan: Plan) -> ModelCard:
+def write_demo(folder: Path, networks: dict[Modality, EngagementLSTM], plan: Plan) -> ModelSet:
     """Export the networks and describe them; the metrics are still missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for modality, network in networks.items():
-        export_classifier(network, folder / f"{modality}.onnx")
-    card = ModelCard(
-        purpose=PURPOSE,
-        name=folder.parent.name,
-        version=folder.name,
-        created=date.today().isoformat(),
-        modalities={modality: _describe(modality, network, folder) for modality, network in networks.items()},
-        training={
-            "data": "mmal_ros.sensors.synthetic through the live extractors",
-            "command": f"python -m mmal_ros.training.demo --output {folder}",
-            "seconds_per_person": plan.duration_s,
-            "people": {"train": [*plan.train], "calibrate": [*plan.calibrate], "test": [*plan.test]},
-            "seed": SEED,
-            "torch": torch.__version__,
-        },
+    scale = Scale(
+        {modality: network.mean.numpy() for modality, network in networks.items()},
+        {modality: network.deviation.numpy() for modality, network in networks.items()},
     )
-    write_card(folder, card)
-    return card
+    training = {
+        "data": "mmal_ros.sensors.synthetic through the live extractors",
+        "command": f"python -m mmal_ros.training.demo --output {folder}",
+        "seconds_per_person": plan.duration_s,
+        "people": {"train": [*plan.train], "calibrate": [*plan.calibrate], "test": [*plan.test]},
+        "seed": SEED,
+        "torch": torch.__version__,
+    }
+    return write_model_set(folder, Trained(networks, scale), About(PURPOSE, FEATURE_SETS, training))
 
 
-def measure(folder: Path, sessions: Sequence[LabelledWindows]) -> dict[str, Any]:
+def measure(models: ModelSet, sessions: Sequence[LabelledWindows]) -> dict[str, Any]:
     """Accuracy and macro-F1 of the exported set on people it has not seen, each modality alone and the vote."""
     windows = [window for session in sessions for window in session.windows]
     truth = np.array([level for session in sessions for level in session.levels])
-    estimates = EngagementEstimator(load_model_set(folder)).estimate_batch(windows)
+    estimates = EngagementEstimator(models).estimate_batch(windows)
     found: dict[str, Any] = {"windows": len(windows), "people": len(sessions)}
     for modality in FEATURE_SETS:
         heard = np.array([estimate.status[modality] is not Status.MISSING for estimate in estimates])
@@ -138,19 +132,6 @@ def _scores(truth: Any, found: Any) -> dict[str, float]:
         "accuracy": round(float(accuracy_score(truth, found)), 3),
         "macro_f1": round(float(f1_score(truth, found, labels=list(Level), average="macro", zero_division=0)), 3),
     }
-
-
-def _describe(modality: Modality, network: EngagementLSTM, folder: Path) -> ModalityCard:
-    feature_set = FEATURE_SETS[modality]
-    return ModalityCard(
-        file=f"{modality}.onnx",
-        sha256=sha256(folder / f"{modality}.onnx"),
-        feature_set=feature_set,
-        features=list(FEATURE_NAMES[feature_set][1]),
-        mean=network.mean.tolist(),
-        deviation=network.deviation.tolist(),
-        temperature=float(network.temperature),
-    )
 
 
 def _table(metrics: dict[str, Any]) -> Table:

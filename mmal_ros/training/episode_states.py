@@ -57,9 +57,14 @@ class EpisodeStates(Protocol):
 class FrozenStates:
     """States of classifiers that have not seen the person and do not change while the policy is learned."""
 
-    def __init__(self, scored: Sequence[Sequence[Scored]], form: StateForm, device: str = "cpu") -> None:
-        """`scored`: for each run, the people that it learns from, scored by classifiers that have not seen them."""
-        made = {id(people): _frozen(people, form, device) for people in scored}  # runs may share their people
+    def __init__(
+        self, scored: Sequence[Sequence[Scored]], form: StateForm, device: str = "cpu", content: bool = False
+    ) -> None:
+        """`scored`: for each run, the people that it learns from, scored by classifiers that have not seen them.
+
+        With `content` the state is what the windows hold (cont = 1) in place of what the classifiers say of them.
+        """
+        made = {id(people): _frozen(people, form, device, content) for people in scored}  # runs may share their people
         self._states = [made[id(people)][0] for people in scored]
         self._right = [made[id(people)][1] for people in scored]
         self.size = self._states[0].shape[1]
@@ -212,9 +217,9 @@ def _joined_inputs(people: Sequence[PersonWindows], name: str, device: str) -> t
     return (*known, np.concatenate(heard))
 
 
-def _frozen(people: Sequence[Scored], form: StateForm, device: str) -> tuple[Tensor, Tensor]:
+def _frozen(people: Sequence[Scored], form: StateForm, device: str, content: bool) -> tuple[Tensor, Tensor]:
     """States (N, S) of all windows, and whether the vote is right (N,)."""
-    states = np.concatenate([policy_state(p.probabilities, p.heard, form) for p in people])
+    states = np.concatenate([p.vectors if content else policy_state(p.probabilities, p.heard, form) for p in people])
     right = np.concatenate([vote(p.probabilities, p.heard) == p.labels for p in people])
     return torch.from_numpy(states).to(device), torch.from_numpy(right).to(device)
 

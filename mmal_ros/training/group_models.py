@@ -19,7 +19,7 @@ from mmal_ros.training.grouped import GroupedClassifiers
 from mmal_ros.training.networks import EngagementLSTM
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.persistence import persistence_s
-from mmal_ros.window_vectors import Scale
+from mmal_ros.window_vectors import Scale, window_vectors
 
 FEATURE_FUSION = "feature-fusion"
 """The classifier that sees the features of all modalities at once (MMQL 2019, sec. 4.1)."""
@@ -50,6 +50,8 @@ class Scored:
     """(N, 4, 3) calibrated; 1/3 where not heard."""
     heard: NDArray[np.bool_]
     """(N, 4)."""
+    vectors: FloatArray
+    """(N, E) by `window_vectors`: the content of the windows."""
     labels: NDArray[np.int64]
     """(N,)."""
 
@@ -59,7 +61,7 @@ class GroupModel:
     """Calibrated classifiers by modality, and one on all features; what the training people tell besides."""
 
     networks: Mapping[str, EngagementLSTM]
-    """By `Modality`, and `FEATURE_FUSION`. On standardised windows."""
+    """By `Modality`, those that any training person is heard in, and `FEATURE_FUSION`. On standardised windows."""
     scale: Scale
     """Of the training people: for a person of whom nothing is known yet."""
     centred: bool
@@ -78,7 +80,8 @@ def fit_group(people: Sequence[PersonWindows], settings: GroupSettings, seed: in
     """Train, and calibrate on people held out; the same people, settings and seed give the same model.
 
     Args:
-        people: the training people; two at least where there are folds.
+        people: the training people, one at least. A single one is cut in two halves of time that stand in for two
+            people, where somebody has to be held out: that calibration flatters.
         settings: how.
         seed: of weights, order and noise.
         fused: train the classifier on all features, too.
@@ -88,8 +91,12 @@ def fit_group(people: Sequence[PersonWindows], settings: GroupSettings, seed: in
         standardised(_thinned(p, settings.windows_per_person), scale_of([p]) if settings.centred else scale)
         for p in people
     ]
-    names = [*(m for m in MODALITIES if m in people[0].features), *([FEATURE_FUSION] if fused else [])]
-    folds = [range(k, len(persons), settings.folds) for k in range(settings.folds)] if settings.folds > 1 else []
+    if len(persons) == 1:
+        persons = [persons[0].take(rows) for rows in np.array_split(np.arange(len(persons[0])), 2)]
+    known = [m for m in MODALITIES if m in people[0].features and any(p.heard(m).any() for p in people)]
+    names = [*known, *([FEATURE_FUSION] if fused else [])]
+    count = min(settings.folds, len(persons))
+    folds = [range(k, len(persons), count) for k in range(count)] if count > 1 else []
     networks, logits = {}, {}
     for number, name in enumerate(names):
         networks[name] = fit(_stacked(persons, name), seed + MODALITY_SEED * number)
@@ -119,6 +126,15 @@ def standardised(person: PersonWindows, scale: Scale) -> PersonWindows:
         for modality, values in person.features.items()
     }
     return PersonWindows(person.code, features, person.mask, person.labels, person.times_s, person.blocks)
+
+
+def _of_standardised(person: PersonWindows) -> Scale:
+    """What standardised windows are standardised by: nothing changes."""
+    sizes = {m: person.features[m].shape[2] for m in MODALITIES if m in person.features}
+    return Scale(
+        {m: np.zeros(size, np.float32) for m, size in sizes.items()},
+        {m: np.ones(size, np.float32) for m, size in sizes.items()},
+    )
 
 
 def inputs(person: PersonWindows, name: str) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
@@ -185,9 +201,13 @@ def _held_out_logits(
     persons: Sequence[PersonWindows], folds: Sequence[range], name: str, seed: int
 ) -> dict[int, FloatArray]:
     """(N, 3) per person, by networks that have not seen her."""
-    found = {}
+    found: dict[int, FloatArray] = {}
     for fold in folds:
-        network = fit(_stacked([p for i, p in enumerate(persons) if i not in fold], name), seed)
+        windows = _stacked([p for i, p in enumerate(persons) if i not in fold], name)
+        if not len(windows[0]):  # nobody else was ever heard in this modality, so nothing is known of it
+            found |= {i: np.zeros((len(persons[i]), len(Level)), np.float32) for i in fold}
+            continue
+        network = fit(windows, seed)
         for i in fold:
             features, mask, _ = inputs(persons[i], name)
             with torch.no_grad():
@@ -216,7 +236,8 @@ def _scored(
         calibrated = torch.from_numpy(logits[modality][index]) / networks[modality].temperature
         probabilities[rows, column] = torch.softmax(calibrated, dim=1).numpy()[rows]
         heard[:, column] = rows
-    return Scored(person.code, probabilities, heard, person.labels)
+    vectors = window_vectors(person.features, person.mask, _of_standardised(person))
+    return Scored(person.code, probabilities, heard, vectors, person.labels)
 
 
 def _columns(networks: Mapping[str, EngagementLSTM]) -> Iterator[tuple[int, Modality]]:

@@ -19,8 +19,8 @@ from mmal_ros.window_vectors import Scale
 
 FOLDER = Path(".cache") / "groups"
 HERE = Path(__file__).parent
-CODE = [HERE / f"{name}.py" for name in ("group_models", "fit", "networks", "persistence")]
-"""What makes a group model: other code, other file."""
+CODE = of_code(HERE / f"{name}.py" for name in ("group_models", "fit", "networks", "persistence"))
+"""What makes a group model: other code, other file. As it was when it was imported, for that is what runs."""
 
 
 def stored_group(
@@ -41,7 +41,7 @@ def stored_group(
         fused: likewise.
         folder: where group models are kept; what is damaged there is made anew.
     """
-    what = repr((data, [person.code for person in people], settings, seed, fused, of_code(CODE)))
+    what = repr((data, [person.code for person in people], settings, seed, fused, CODE))
     identity = hashlib.sha256(what.encode()).hexdigest()
     path = folder / f"{identity[:16]}.pt"
     if (kept := _kept(path, identity)) is not None:
@@ -61,11 +61,13 @@ def _kept(path: Path, identity: str) -> GroupModel | None:
 def _to_plain(model: GroupModel) -> dict[str, Any]:
     """Tensors and plain values only, so that loading runs no code."""
     return {
-        "networks": {name: (network.size, network.state_dict()) for name, network in model.networks.items()},
+        "networks": {str(name): (network.size, network.state_dict()) for name, network in model.networks.items()},
         "scale": (_tensors(model.scale.mean), _tensors(model.scale.deviation)),
         "centred": model.centred,
         "persistence_s": model.persistence_s,
-        "held_out": [(s.code, *map(torch.from_numpy, (s.probabilities, s.heard, s.labels))) for s in model.held_out],
+        "held_out": [
+            (s.code, *map(torch.from_numpy, (s.probabilities, s.heard, s.vectors, s.labels))) for s in model.held_out
+        ],
         "replayed": (
             model.replayed.code,
             _tensors(model.replayed.features),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FloatArray, Level, Modality
-from mmal_ros.engagement import LEAST_COVERAGE
+from mmal_ros.windowing import LEAST_COVERAGE
 
 Rows = NDArray[np.int64] | NDArray[np.bool_] | slice
 

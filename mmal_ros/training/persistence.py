@@ -95,6 +95,7 @@ def _agreement(person: PersonWindows) -> tuple[NDArray[np.float64], NDArray[np.f
     equal = (labels[first] == labels[second]).astype(float)
     edges = np.quantile(distances, np.linspace(0, 1, 41))
     groups = [(distances >= low) & (distances <= high) for low, high in pairwise(edges)]
+    groups = [group for group in groups if group.any()]  # of a few pairs, some are in no group
     return (
         np.array([distances[group].mean() for group in groups]),
         np.array([(equal[group].mean() - chance) / (1 - chance) for group in groups]),

@@ -45,7 +45,7 @@ class Personalisation:
     most_windows: int = 200
     """Windows learned from: all that are labelled, and of those around them as many more, evenly taken."""
     replayed_share: float = 0.0
-    """Share of the loss (0-1) that is on windows of the training people."""
+    """Share of the loss (0 to below 1) that is on windows of the training people."""
     trees: int = 100
     """Of the second opinion, learned from this person's labels alone; 0: there is none."""
     trees_share: float = 0.5
@@ -111,7 +111,7 @@ class Personalised:
         second = None
         if self.trees:
             rows = window_vectors(windows.features, windows.mask, self.scale)
-            second = np.stack([_all_classes(trees, rows) for trees in self.trees])
+            second = np.stack([trees.predict_proba(rows).astype(np.float32) for trees in self.trees])
         return Opinions(probabilities, heard, fused, second, self.trees_share)
 
 
@@ -222,13 +222,14 @@ def _with_replay(
 def _grow(
     vectors: FloatArray, rows: Rows, labels: Rows, weights: FloatArray, trees: int, seed: int
 ) -> ExtraTreesClassifier:
-    """Trees from a lesson: every class that is spoken for has the same say. `vectors` (N, E) of the pool."""
+    """Trees from a lesson: every class that is spoken for has the same say. `vectors` (N, E) of the pool.
+
+    They give three probabilities, 0 for a class that was never labelled: each class has a window of weight 0 besides,
+    which changes no tree.
+    """
     balanced = class_balanced(labels, weights[None])[0] * len(rows)
-    return ExtraTreesClassifier(trees, random_state=seed, n_jobs=1).fit(vectors[rows], labels, balanced)
-
-
-def _all_classes(trees: ExtraTreesClassifier, rows: FloatArray) -> FloatArray:
-    """Probabilities (N, 3), 0 for a class that was never labelled."""
-    probabilities = np.zeros((len(rows), len(Level)), np.float32)
-    probabilities[:, trees.classes_] = trees.predict_proba(rows)
-    return probabilities
+    return ExtraTreesClassifier(trees, random_state=seed, n_jobs=1).fit(
+        vectors[np.append(rows, [0] * len(Level))],
+        np.append(labels, np.arange(len(Level))),
+        np.append(balanced, np.zeros(len(Level))),
+    )

@@ -6,15 +6,29 @@ them that have not seen these people (`GroupModel.held_out`): that is how window
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 
 from mmal_ros.datatypes import FloatArray
-from mmal_ros.selector import MMQL, Candidates, Criterion, policy_state, utility_of_q
+from mmal_ros.selector import (
+    MMQL,
+    MMQL_CONTENT,
+    P_RIGHT,
+    Candidates,
+    Criterion,
+    policy_state,
+    utility_of_q,
+    utility_of_right,
+    vote,
+)
 from mmal_ros.training.episode_states import FrozenStates
 from mmal_ros.training.group_models import GroupModel
 from mmal_ros.training.mmql import Training, train
 from mmal_ros.training.mmql_settings import PRODUCT, MMQLSettings, Run
 from mmal_ros.training.q_functions import QNetwork
+from mmal_ros.training.vote_right import VoteRight, fit_vote_right
 
 BUDGET = 20
 """Labels per episode, the middle of the paper's budgets. The optimum does not depend on it (mmql.md)."""
@@ -22,22 +36,49 @@ BUDGET = 20
 
 def trained_criteria(group: GroupModel, seed: int, settings: MMQLSettings = PRODUCT) -> dict[str, Criterion]:
     """The trained criteria by name, as `make_selector` takes them."""
-    return {MMQL: q_criterion(learned_policy(group, seed, settings), settings)}
+    of_content = replace(settings, content=True)
+    return {
+        MMQL: q_criterion(learned_policy(group, seed, settings), settings),
+        MMQL_CONTENT: q_criterion(learned_policy(group, seed, of_content), of_content),
+        P_RIGHT: right_criterion(learned_control(group, settings), settings),
+    }
 
 
 def learned_policy(group: GroupModel, seed: int, settings: MMQLSettings = PRODUCT) -> QNetwork:
     """Algorithm 1 with the group's classifiers; the same group, seed and settings give the same Q-function."""
-    training = Training(FrozenStates([group.held_out], settings.state), [Run(seed, BUDGET)], settings)
+    training = Training(
+        FrozenStates([group.held_out], settings.state, content=settings.content), [Run(seed, BUDGET)], settings
+    )
     train(training)
     return training.policy(0)
+
+
+def learned_control(group: GroupModel, settings: MMQLSettings = PRODUCT) -> VoteRight:
+    """The probability that the vote is right, learned from the same windows; nothing is random."""
+    people = group.held_out
+    states = np.concatenate([policy_state(p.probabilities, p.heard, settings.state) for p in people])
+    right = np.concatenate([vote(p.probabilities, p.heard) == p.labels for p in people])
+    return fit_vote_right(states, right, np.repeat(np.arange(len(people)), [len(p.labels) for p in people]))
 
 
 def q_criterion(network: QNetwork, settings: MMQLSettings) -> Criterion:
     """Q(ask) - Q(no) of each candidate."""
 
     def utility(candidates: Candidates) -> FloatArray:
-        state = policy_state(candidates.probabilities, candidates.heard, settings.state)
+        content_free = policy_state(candidates.probabilities, candidates.heard, settings.state)
+        state = candidates.features if settings.content else content_free
         with torch.no_grad():
             return utility_of_q(network(torch.from_numpy(state)).numpy())
+
+    return utility
+
+
+def right_criterion(control: VoteRight, settings: MMQLSettings) -> Criterion:
+    """-0.05 - (2p - 1) of each candidate: above 0 where the vote is right with p < 0.475."""
+
+    def utility(candidates: Candidates) -> FloatArray:
+        state = policy_state(candidates.probabilities, candidates.heard, settings.state)
+        with torch.no_grad():
+            return utility_of_right(control(torch.from_numpy(state)).numpy()[:, 0])
 
     return utility

@@ -48,8 +48,9 @@ def test_the_model_set_that_is_written_is_one_that_the_runtime_loads(tmp_path, s
     sessions = {SEED: labelled_windows(session_file, SEED, DURATION_S)}
     folder = tmp_path / "demo" / "7"
     networks = {modality: demo.train(modality, plan, sessions) for modality in FEATURE_SETS}
-    card = demo.write_model_set(folder, networks, plan)
-    metrics = demo.measure(folder, list(sessions.values()))
+    models = demo.write_demo(folder, networks, plan)
+    metrics = demo.measure(models, list(sessions.values()))
+    card = models.card
     assert load_model_set(folder).card == card == read_card(folder)
     assert card.identity == "demo/7"
     assert "not for" in (folder / "model.json").read_text().splitlines()[1]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from benchmarks.per_window_mmql import PerWindowMMQL
 from mmal_ros.datatypes import Modality
@@ -22,6 +23,7 @@ from mmal_ros.training.mmql_settings import FIDELITY, PRESETS, PRODUCT, MMQLSett
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.q_functions import QForm
 from mmal_ros.training.q_learning import QSettings, Walk
+from mmal_ros.training.training_log import TensorBoardLog
 
 SIZES = {Modality.FACE: 5, Modality.BODY: 4, Modality.PHYSIOLOGY: 3, Modality.AUDIO: 2}
 WINDOWS, STEPS = 60, 4
@@ -236,3 +238,15 @@ def test_a_modality_that_is_missing_has_no_say(people: list[PersonWindows]) -> N
     np.testing.assert_allclose(probabilities.reshape(-1, 4, 3)[away], 1 / 3)
     silent = Scored("s", np.full((3, 4, 3), 1 / 3, np.float32), np.zeros((3, 4), bool), np.arange(3))
     assert not FrozenStates([[silent]], StateForm.PRODUCT).view(np.zeros(1, np.int64), np.arange(3)[None])[1].any()
+
+
+def test_tensorboard_shows_every_episode_of_every_run(tmp_path: Path) -> None:
+    settings = replace(PRODUCT, episodes=3)
+    runs = RUNS[:2]
+    training = Training(FrozenStates([[scored("a", 0)]] * 2, settings.state), runs, settings)
+    with TensorBoardLog(tmp_path, runs) as log:
+        train(training, on_episode=log)
+    folder = tmp_path / "1_seed2_budget5"
+    events = EventAccumulator(str(folder)).Reload().Scalars("mean reward")
+    assert [event.step for event in events] == [0, 1, 2]
+    np.testing.assert_allclose([event.value for event in events], [episode.reward[1] for episode in training.history])

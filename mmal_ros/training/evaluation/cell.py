@@ -37,7 +37,7 @@ from mmal_ros.training.group_store import stored_group
 from mmal_ros.training.people import DataSet, PersonWindows
 from mmal_ros.training.personalise import PERSONALISERS, Opinions, Personalisation, group_only, personalise
 from mmal_ros.training.policies import trained_criteria
-from mmal_ros.training.pool_selection import make_selector
+from mmal_ros.training.pool_selection import SELECTORS, make_selector
 from mmal_ros.window_vectors import window_vectors
 
 Rows = NDArray[np.int64]
@@ -62,8 +62,9 @@ def run_cell(cell: Cell, settings: Settings) -> list[Row]:
     """All rows of one person and one seed."""
     data = _data(settings.data_set, settings.folder)
     person = data.of([cell.person])[0]
-    group = _group(data, cell.person)
-    trained = trained_criteria(group, cell.seed)
+    group = _group(data, tuple(trainer.code for trainer in data.group_without(cell.person)))
+    needed = any(SELECTORS[name].needs for name in settings.selectors if name in SELECTORS)
+    trained = _trained(group, cell.seed) if needed else {}
     return [
         row
         for protocol in settings.protocols
@@ -163,7 +164,8 @@ def _by_variant(opinions: Opinions, settings: Personalisation | None = None) -> 
                     likeliest = opinions.probabilities[run, :, column].argmax(axis=1)
                     levels[modality.value] = np.where(opinions.heard[:, column], likeliest, NO_ANSWER)
             if opinions.fused_features is not None:
-                levels[FEATURE_FUSION] = opinions.fused_features[run].argmax(axis=1)
+                likeliest = opinions.fused_features[run].argmax(axis=1)
+                levels[FEATURE_FUSION] = np.where(opinions.heard.any(axis=1), likeliest, NO_ANSWER)
         yield levels
 
 
@@ -178,6 +180,11 @@ def _fingerprint(data: DataSet) -> str:
 
 
 @lru_cache(maxsize=4)
-def _group(data: DataSet, code: str) -> GroupModel:
-    settings, people = GroupSettings(), data.group_without(code)
-    return stored_group(people, _fingerprint(data), settings, GROUP_SEED, fused=True)
+def _group(data: DataSet, codes: tuple[str, ...]) -> GroupModel:
+    """By who is in it: where a set names its group, everybody who is tested has the same one."""
+    return stored_group(data.of(codes), _fingerprint(data), GroupSettings(), GROUP_SEED, fused=True)
+
+
+@lru_cache(maxsize=4)
+def _trained(group: GroupModel, seed: int) -> Mapping[str, Criterion]:
+    return trained_criteria(group, seed)

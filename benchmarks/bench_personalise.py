@@ -1,0 +1,108 @@
+"""How long it takes from a hundred labels of a person to her own model set, loaded and checked; and what it costs live.
+
+    python benchmarks/bench_personalise.py [--repeats 5]
+
+A simulated person with all 378 features, windows of ten steps. Target: at most 5 s on two cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from report import publish
+from rich.progress import track
+
+from mmal_ros.benchmark import measure_compute
+from mmal_ros.models import ModelSet, load_model_set
+from mmal_ros.training.data.cohort import TRAIN_CODES, simulated_person
+from mmal_ros.training.export import export_classifier
+from mmal_ros.training.group_models import GroupModel, GroupSettings, fit_group
+from mmal_ros.training.model_sets import About, of_group, of_person, write_model_set
+from mmal_ros.training.people import PersonWindows
+from mmal_ros.training.personalise import PRODUCT, personalise
+from mmal_ros.training.second_opinion_export import export_second_opinion
+from mmal_ros.training.sessions import FEATURE_SETS
+
+LABELS = 100
+PERSON, SCALE = "T07", 0.5
+"""Somebody simulated who is seen on all three levels; half of her windows, 2,900."""
+GROUP = GroupSettings(windows_per_person=100, folds=1)
+"""Quickly trained: what personalisation takes does not depend on how well the group was."""
+ABOUT = About("For a measurement of time only.", FEATURE_SETS, {"data": "simulated"})
+
+
+class Stopwatch:
+    """Seconds by name, of every time that something was done."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Time what is inside."""
+        start = perf_counter()
+        yield
+        self.seconds.setdefault(name, []).append(perf_counter() - start)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """For the table."""
+        return {
+            name: {"first": times[0], "median": median(times), "max": max(times), "unit": "s", "n": len(times)}
+            for name, times in self.seconds.items()
+        }
+
+
+def one_round(watch: Stopwatch, group: GroupModel, person: PersonWindows, folder: Path, number: int) -> ModelSet:
+    """From labels to the loaded set, then its parts one by one."""
+    chosen = np.linspace(0, len(person) - 1, LABELS).astype(np.int64)
+    with watch("100 labels to the loaded model set"):
+        with watch("- learn"):
+            personalised = personalise(group, person, [chosen], PRODUCT, number)
+        with watch("- write, check and load"):
+            models = write_model_set(folder / str(number), of_person(personalised), ABOUT)
+    trained = of_person(personalised)
+    with watch("-- of it: export four classifiers"):
+        for modality, network in trained.networks.items():
+            export_classifier(network, folder / f"{modality}.onnx")
+    with watch("-- of it: export the trees"):
+        assert trained.second_opinion is not None
+        export_second_opinion(trained.second_opinion, folder / "personal.onnx")
+    with watch("-- of it: load (done twice)"):
+        load_model_set(folder / str(number))
+    return models
+
+
+def live(name: str, models: ModelSet) -> dict[str, dict[str, Any]]:
+    """What an estimate takes."""
+    return {
+        f"{name}: {item.name}": {"median": item.median, "p99": item.p99, "unit": item.unit, "n": item.count}
+        for item in measure_compute(models)
+    }
+
+
+def main(repeats: Annotated[int, typer.Option(help="rounds after each other")] = 5) -> None:
+    """Measure."""
+    torch.set_num_threads(1)
+    watch = Stopwatch()
+    group = fit_group([simulated_person(code, 0, 0.1) for code in TRAIN_CODES[:4]], GROUP, 0)
+    person = simulated_person(PERSON, 0, SCALE)
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        of_everybody = write_model_set(folder / "group" / "1", of_group(group), ABOUT)
+        for number in track(range(repeats), "personalising", transient=True):
+            models = one_round(watch, group, person, folder, number)
+        rows = watch.rows() | live("group", of_everybody) | live("person", models)
+    publish("personalise", rows, f"{LABELS} labels of {len(person)} windows; one thread; the first round starts cold")
+
+
+if __name__ == "__main__":
+    typer.run(main)

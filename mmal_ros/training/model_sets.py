@@ -1,0 +1,175 @@
+"""Model sets on disk, from what training makes: exported, described, and loaded by the runtime before they count."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import ExtraTreesClassifier
+
+from mmal_ros.datatypes import Modality
+from mmal_ros.features.names import FEATURE_SETS
+from mmal_ros.model_card import ModalityCard, ModelCard, ModelError, PersonalCard, PolicyCard, sha256, write_card
+from mmal_ros.models import ModelSet, load_model_set
+from mmal_ros.selector.policy import FORMS
+from mmal_ros.training.export import export_classifier
+from mmal_ros.training.group_models import FEATURE_FUSION, GroupModel
+from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.personalise import Personalised
+from mmal_ros.training.policy_export import Policy, export_policy
+from mmal_ros.training.q_functions import QNetwork
+from mmal_ros.training.second_opinion_export import export_second_opinion
+from mmal_ros.training.vote_right import VoteRight
+from mmal_ros.window_vectors import Scale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What a model set is made of."""
+
+    networks: Mapping[Modality, EngagementLSTM]
+    """On windows as measured."""
+    scale: Scale
+    """What the card gives as mean and deviation, and the second opinion sees windows by."""
+    second_opinion: ExtraTreesClassifier | None = None
+    second_share: float = 0.0
+    """Weight (0-1) of the second opinion beside the mean of the networks."""
+    selector: QNetwork | None = None
+    vote_right: VoteRight | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class About:
+    """What cannot be read off the networks."""
+
+    purpose: str
+    """What the set is for and what it is not for."""
+    feature_sets: Mapping[Modality, str]
+    """Key of `features.names.FEATURE_SETS` of each modality."""
+    training: Mapping[str, Any]
+    """Data, people, seeds, software."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """On windows that it has not seen, with the constant."""
+    parent: ModelSet | None = None
+    """What it was made from. Its policies come along where there are no new ones."""
+
+
+def of_group(group: GroupModel, selector: QNetwork | None = None, vote_right: VoteRight | None = None) -> Trained:
+    """A group's set, for people of whom nothing is known yet: their windows are seen by the training people's scale."""
+    return Trained(_on_measured(group.networks, group.scale), group.scale, None, 0.0, selector, vote_right)
+
+
+def of_person(personalised: Personalised, run: int = 0) -> Trained:
+    """A person's own set, of one run."""
+    networks = {name: grouped.network(run) for name, grouped in personalised.networks.items()}
+    trees = personalised.trees[run] if personalised.trees else None
+    return Trained(_on_measured(networks, personalised.scale), personalised.scale, trees, personalised.trees_share)
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raises ModelError where the version is there already: estimates name it, so it never changes."""
+    if folder.exists():
+        raise ModelError(f"{folder} is there already; a version is never written over: choose another one")
+
+
+def write_model_set(folder: Path, trained: Trained, about: About) -> ModelSet:
+    """Export everything, describe it, and load it as the live graph will; `current` stays what it is.
+
+    Args:
+        folder: models/<name>/<version>. It appears as a whole, or not at all.
+        trained: what is written.
+        about: what the card says besides.
+
+    Raises:
+        ModelError: the version is there already, or the runtime refuses what was made.
+        ExportError: a file does not compute what was trained.
+    """
+    refuse_existing(folder)
+    scratch = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
+    scratch.mkdir(parents=True)
+    try:
+        write_card(scratch, _exported(scratch, folder, trained, about))
+        load_model_set(scratch)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return load_model_set(folder)
+
+
+def _on_measured(networks: Mapping[str, EngagementLSTM], scale: Scale) -> dict[Modality, EngagementLSTM]:
+    """Networks on windows as measured, from networks on windows standardised by the scale."""
+    return {
+        Modality(name): _composed(network, scale, Modality(name))
+        for name, network in networks.items()
+        if name != FEATURE_FUSION
+    }
+
+
+def _composed(network: EngagementLSTM, scale: Scale, modality: Modality) -> EngagementLSTM:
+    """Two standardisations, one after the other, as one. Clipping comes after both, so it stays where it is."""
+    mean, deviation = (part[modality].astype(np.float64) for part in (scale.mean, scale.deviation))
+    composed = copy.deepcopy(network)
+    composed.standardise_by(mean + deviation * network.mean.numpy(), deviation * network.deviation.numpy())
+    return composed
+
+
+def _exported(scratch: Path, folder: Path, trained: Trained, about: About) -> ModelCard:
+    """The card of the files that are now in `scratch` and will be in `folder`."""
+    return ModelCard(
+        purpose=about.purpose,
+        name=folder.parent.name,
+        version=folder.name,
+        parent=about.parent.card.identity if about.parent else None,
+        created=date.today().isoformat(),
+        modalities={modality: _classifier(scratch, modality, trained, about) for modality in trained.networks},
+        personal=_second_opinion(scratch, trained),
+        selector=_policy(scratch, "selector", trained.selector, about.parent),
+        vote_right=_policy(scratch, "vote_right", trained.vote_right, about.parent),
+        training=dict(about.training),
+        metrics=dict(about.metrics),
+    )
+
+
+def _classifier(scratch: Path, modality: Modality, trained: Trained, about: About) -> ModalityCard:
+    feature_set = about.feature_sets.get(modality, "none")
+    if feature_set not in FEATURE_SETS:
+        raise ModelError(f"the feature set of {modality} is '{feature_set}'; there are {', '.join(FEATURE_SETS)}")
+    path = scratch / f"{modality}.onnx"
+    export_classifier(trained.networks[modality], path)
+    return ModalityCard(
+        file=path.name,
+        sha256=sha256(path),
+        feature_set=feature_set,
+        features=list(FEATURE_SETS[feature_set][1]),
+        mean=trained.scale.mean[modality].tolist(),
+        deviation=trained.scale.deviation[modality].tolist(),
+        temperature=float(trained.networks[modality].temperature),
+    )
+
+
+def _second_opinion(scratch: Path, trained: Trained) -> PersonalCard | None:
+    if trained.second_opinion is None:
+        return None
+    path = scratch / "personal.onnx"
+    export_second_opinion(trained.second_opinion, path)
+    return PersonalCard(file=path.name, sha256=sha256(path), share=trained.second_share)
+
+
+def _policy(scratch: Path, name: str, policy: Policy | None, parent: ModelSet | None) -> PolicyCard | None:
+    """A new policy, or else the parent's: how it was trained does not change with the classifiers."""
+    path = scratch / f"{name}.onnx"
+    if policy is not None:
+        export_policy(policy, path)
+        return PolicyCard(file=path.name, sha256=sha256(path), form=FORMS[policy.size].value)
+    inherited: PolicyCard | None = getattr(parent.card, name) if parent else None
+    if parent is None or inherited is None:
+        return None
+    shutil.copyfile(parent.folder / inherited.file, path)
+    return PolicyCard(file=path.name, sha256=sha256(path), form=inherited.form)
