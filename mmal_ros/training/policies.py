@@ -7,6 +7,7 @@ them that have not seen these people (`GroupModel.held_out`): that is how window
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,33 +25,48 @@ from mmal_ros.selector import (
     vote,
 )
 from mmal_ros.training.episode_states import FrozenStates
+from mmal_ros.training.fingerprints import of_code
 from mmal_ros.training.group_models import GroupModel
 from mmal_ros.training.mmql import Training, train
 from mmal_ros.training.mmql_settings import PRODUCT, MMQLSettings, Run
 from mmal_ros.training.q_functions import QNetwork
 from mmal_ros.training.vote_right import VoteRight, fit_vote_right
 
-BUDGET = 20
-"""Labels per episode, the middle of the paper's budgets. The optimum does not depend on it (mmql.md)."""
+HERE = Path(__file__).parent
+CODE = [HERE / f"{name}.py" for name in ("mmql", "q_learning", "q_functions", "episode_states")]
+"""What makes a policy: other code, other file."""
+BUDGET = 100
+"""Labels per episode, the largest of the paper's budgets: the optimum does not depend on it (MMQL is a detector of
+wrong votes), and 100 episodes of 5 or 20 labels are too few updates to come near it."""
 
 
-def trained_criteria(group: GroupModel, seed: int, settings: MMQLSettings = PRODUCT) -> dict[str, Criterion]:
-    """The trained criteria by name, as `make_selector` takes them."""
+def trained_criteria(
+    group: GroupModel, seed: int, folder: Path | None = None, settings: MMQLSettings = PRODUCT
+) -> dict[str, Criterion]:
+    """The trained criteria by name, as `make_selector` takes them; with a folder, Q-functions are kept there."""
     of_content = replace(settings, content=True)
     return {
-        MMQL: q_criterion(learned_policy(group, seed, settings), settings),
-        MMQL_CONTENT: q_criterion(learned_policy(group, seed, of_content), of_content),
+        MMQL: q_criterion(learned_policy(group, seed, folder, settings), settings),
+        MMQL_CONTENT: q_criterion(learned_policy(group, seed, folder, of_content), of_content),
         P_RIGHT: right_criterion(learned_control(group, settings), settings),
     }
 
 
-def learned_policy(group: GroupModel, seed: int, settings: MMQLSettings = PRODUCT) -> QNetwork:
-    """Algorithm 1 with the group's classifiers; the same group, seed and settings give the same Q-function."""
-    training = Training(
-        FrozenStates([group.held_out], settings.state, content=settings.content), [Run(seed, BUDGET)], settings
-    )
-    train(training)
+def learned_policy(
+    group: GroupModel, seed: int, folder: Path | None = None, settings: MMQLSettings = PRODUCT
+) -> QNetwork:
+    """Algorithm 1 with the group's classifiers; the same group, seed and settings give the same Q-function.
+
+    With a folder the training goes on from what is there of it, and stays there when it is finished.
+    """
+    training = policy_training(group, Run(seed, BUDGET), settings)
+    train(training, folder and folder / f"{training.identity[:16]}-{of_code(CODE)[:8]}.pt", every=25)
     return training.policy(0)
+
+
+def policy_training(group: GroupModel, run: Run, settings: MMQLSettings, device: str = "cpu") -> Training:
+    """Algorithm 1 with the group's classifiers, not begun yet."""
+    return Training(FrozenStates([group.held_out], settings.state, device, settings.content), [run], settings, device)
 
 
 def learned_control(group: GroupModel, settings: MMQLSettings = PRODUCT) -> VoteRight:

@@ -41,8 +41,9 @@ from mmal_ros.training.pool_selection import SELECTORS, make_selector
 from mmal_ros.window_vectors import window_vectors
 
 Rows = NDArray[np.int64]
+POLICIES = Path(".cache") / "policies"
 GROUP_SEED = 0
-"""One group model for all seeds, so that selectors differ in what they select and in nothing else."""
+"""One group model and one policy for all seeds, so that selectors differ in what they select and in nothing else."""
 MOST_AT_ONCE = 100
 """Choices of more labels than this are learned from one by one: a group is padded to its largest member."""
 
@@ -64,7 +65,7 @@ def run_cell(cell: Cell, settings: Settings) -> list[Row]:
     person = data.of([cell.person])[0]
     group = _group(data, tuple(trainer.code for trainer in data.group_without(cell.person)))
     needed = any(SELECTORS[name].needs for name in settings.selectors if name in SELECTORS)
-    trained = _trained(group, cell.seed) if needed else {}
+    trained = _trained(group) if needed else {}
     return [
         row
         for protocol in settings.protocols
@@ -186,5 +187,5 @@ def _group(data: DataSet, codes: tuple[str, ...]) -> GroupModel:
 
 
 @lru_cache(maxsize=4)
-def _trained(group: GroupModel, seed: int) -> Mapping[str, Criterion]:
-    return trained_criteria(group, seed)
+def _trained(group: GroupModel) -> Mapping[str, Criterion]:
+    return trained_criteria(group, GROUP_SEED, POLICIES)
