@@ -9,7 +9,7 @@ from mmal_ros.datatypes import Level, Modality
 from mmal_ros.selector import Candidates, Selector, margin
 from mmal_ros.training.pool_selection import SELECTORS, make_selector
 
-TRAINED = {"mmql": margin, "p-right": lambda candidates: 0.1 + margin(candidates)}
+TRAINED = {"mmql": margin, "mmql-content": margin, "p-right": lambda candidates: 0.1 + margin(candidates)}
 """Stand for policies: one that never asks of its own accord, one that asks about some."""
 RANDOM = {"random", "p-right", "badge", "k-centre"}
 """Those whose first choice depends on the seed in any session."""
