@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(ValueError):
     """The checkpoint cannot be gone on from; the message says why and what would help."""
 
 

@@ -72,31 +72,30 @@ def of_person(personalised: Personalised, run: int = 0) -> Trained:
     return Trained(_on_measured(networks, personalised.scale), personalised.scale, trees, personalised.trees_share)
 
 
-def refuse_existing(folder: Path) -> None:
-    """Raises ModelError where the version is there already: estimates name it, so it never changes."""
-    if folder.exists():
-        raise ModelError(f"{folder} is there already; a version is never written over: choose another one")
-
-
-def write_model_set(folder: Path, trained: Trained, about: About) -> ModelSet:
+def write_model_set(folder: Path, trained: Trained, about: About, *, again: bool = False) -> ModelSet:
     """Export everything, describe it, and load it as the live graph will; `current` stays what it is.
 
     Args:
         folder: models/<name>/<version>. It appears as a whole, or not at all.
         trained: what is written.
         about: what the card says besides.
+        again: write over the version, as somebody does who trains the same from the same seeds again. Estimates name
+            their version, so an ordinary one never changes.
 
     Raises:
         ModelError: the version is there already, or the runtime refuses what was made.
         ExportError: a file does not compute what was trained.
     """
-    refuse_existing(folder)
+    if folder.exists() and not again:
+        raise ModelError(f"{folder} is there already; a version is not written over: choose another one")
     scratch = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
     scratch.mkdir(parents=True)
     try:
         write_card(scratch, _exported(scratch, folder, trained, about))
         load_model_set(scratch)
+        if folder.exists():
+            shutil.rmtree(folder)
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,8 @@ class DataSet:
     """What the adapter mended, one sentence each."""
     only_trained_on: tuple[str, ...] = ()
     """Codes of the group, where the set names one: nobody in it is tested. Empty: whoever is tested is left out."""
+    feature_sets: Mapping[Modality, str] = field(default_factory=dict)
+    """Key of `features.names.FEATURE_SETS` of each modality whose features the live extractors make."""
 
     def __post_init__(self) -> None:
         """Check what everything else relies on; raises DataError."""
@@ -169,6 +172,14 @@ def _check_times(where: str, person: PersonWindows) -> None:
         if (steps <= 0).any():
             row = int(np.flatnonzero(steps <= 0)[0])
             raise DataError(f"{where}: in block {block} the time of window {row + 1} does not rise")
+    if blocks_overlap(person.times_s, person.blocks):
+        raise DataError(f"{where}: two blocks were recorded at the same time; give all blocks one axis of time")
+
+
+def blocks_overlap(times_s: NDArray[np.float64], blocks: NDArray[np.int64]) -> bool:
+    """Whether two stretches of recording seem to have been at the same time: each counts from its own zero."""
+    spans = sorted((times_s[blocks == block].min(), times_s[blocks == block].max()) for block in np.unique(blocks))
+    return any(later[0] <= earlier[1] for earlier, later in pairwise(spans))
 
 
 def _arrays(person: PersonWindows) -> list[FloatArray]:

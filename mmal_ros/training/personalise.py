@@ -110,13 +110,18 @@ class Personalised:
             fused = self.networks[FEATURE_FUSION].probabilities(features, mask)
         second = None
         if self.trees:
-            rows = window_vectors(windows.features, windows.mask, self.scale)
+            rows = _vectors(windows, self.scale, self.networks)
             second = np.stack([trees.predict_proba(rows).astype(np.float32) for trees in self.trees])
         return Opinions(probabilities, heard, fused, second, self.trees_share)
 
 
 def personalise(
-    group: GroupModel, pool: PersonWindows, chosen: Sequence[Rows], settings: Personalisation, seed: int
+    group: GroupModel,
+    pool: PersonWindows,
+    chosen: Sequence[Rows],
+    settings: Personalisation,
+    seed: int,
+    device: str = "cpu",
 ) -> Personalised:
     """Learn from each of G choices of labelled windows.
 
@@ -126,16 +131,19 @@ def personalise(
         chosen: G times rows of `pool`, one at least each.
         settings: how.
         seed: of the trees, and of the order of windows where there are batches.
+        device: where the networks learn, `cpu` or `cuda`; the trees are always on the CPU.
     """
     torch.set_num_threads(1)
     scale = group.scale_of(pool)
     lessons = _lessons(pool, chosen, group.persistence_s if settings.spreads else 0.0, settings.most_windows)
     person = standardised(pool, scale)
-    networks = {name: GroupedClassifiers.from_network(network, len(chosen)) for name, network in group.networks.items()}
+    networks = {
+        name: GroupedClassifiers.from_network(network, len(chosen), device) for name, network in group.networks.items()
+    }
     if settings.epochs:
         for name, grouped in networks.items():
             _fine_tune(grouped, name, person, lessons, group, settings, seed)
-    vectors = window_vectors(pool.features, pool.mask, scale)
+    vectors = _vectors(pool, scale, networks)
     trees = [_grow(vectors, *lesson, settings.trees, seed) for lesson in lessons] if settings.trees else []
     return Personalised(scale, networks, trees, settings.trees_share)
 
@@ -217,6 +225,12 @@ def _with_replay(
         np.concatenate([labels, np.broadcast_to(old_labels, (runs, len(old_labels)))], axis=1),
         np.concatenate([weights, total * even / even.sum()], axis=1).astype(np.float32),
     )
+
+
+def _vectors(windows: PersonWindows, scale: Scale, networks: Mapping[str, GroupedClassifiers]) -> FloatArray:
+    """What the trees see, (N, E): the modalities that there is a classifier of. A model set hears no others."""
+    mean, deviation = ({m: part[m] for m in part if m in networks} for part in (scale.mean, scale.deviation))
+    return window_vectors(windows.features, windows.mask, Scale(mean, deviation))
 
 
 def _grow(

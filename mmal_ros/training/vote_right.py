@@ -23,6 +23,8 @@ FOLDS = 5
 REGULARISATION = 0.01
 """C of the logistic regression: 230 products of 20 numbers, and windows that resemble one another."""
 MOST_STEPS = 2_000
+EDGE = 0.01
+"""No probability is nearer to 0 or 1 than this where nothing was ever seen to the contrary."""
 
 
 class VoteRight(nn.Module):  # type: ignore[misc]  # torch is not followed by mypy
@@ -56,15 +58,16 @@ def fit_vote_right(states: FloatArray, right: NDArray[np.bool_], people: NDArray
         right: (N,).
         people: (N,) whose window it is. Calibrated (Platt 1999) on people that the regression has not seen.
 
+    A vote that is never or always right has nothing to be told by: then p is that share, just inside 0-1.
+
     Raises:
-        ValueError: fewer than two people, or the vote is never or always right.
+        ValueError: fewer than two people.
     """
     count = len(np.unique(people))
-    if count < 2 or len(np.unique(right)) < 2:
-        raise ValueError(
-            f"{count} people and a vote that is right in {right.mean():.0%} of the windows; "
-            "expected at least two people, and right as well as wrong votes"
-        )
+    if count < 2:
+        raise ValueError(f"{count} people; expected two at least, so that p is calibrated on somebody else")
+    if len(np.unique(right)) < 2:
+        return _constant(states.shape[1], float(np.clip(right.mean(), EDGE, 1 - EDGE)))
     regression = LogisticRegression(C=REGULARISATION, max_iter=MOST_STEPS)
     products = PolynomialFeatures(2, include_bias=False)
     pipeline = make_pipeline(StandardScaler(), products, StandardScaler(), regression)
@@ -73,6 +76,13 @@ def fit_vote_right(states: FloatArray, right: NDArray[np.bool_], people: NDArray
     (only,) = fitted.fit(states.astype(np.float64), right).calibrated_classifiers_
     (platt,) = only.calibrators
     return _as_module(only.estimator, slope=-platt.a_, offset=-platt.b_)
+
+
+def _constant(size: int, probability: float) -> VoteRight:
+    """The same probability for every state."""
+    nothing = np.zeros(size + size * (size + 1) // 2, np.float32)
+    offset = float(np.log(probability / (1 - probability)))
+    return VoteRight(np.zeros(size, np.float32), np.ones(size, np.float32), nothing, offset)
 
 
 def _as_module(fitted: Pipeline, slope: float, offset: float) -> VoteRight:

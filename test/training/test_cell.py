@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ from mmal_ros.training.evaluation.settings import (
     Settings,
 )
 from mmal_ros.training.evaluation.table import ResultsTable
+from mmal_ros.training.mmql_settings import PRODUCT
+from mmal_ros.training.policies import trained_criteria
 
 WINDOWS = 40
 ALL = (BEFORE, OWN_DATA_ONLY, "fidelity", "product")
@@ -60,8 +64,9 @@ def study() -> pd.DataFrame:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Runs the cell of child A on a table; groups are kept in a folder of the test."""
+    """Runs the cell of child A on a table, with policies of a few episodes; groups are kept in a folder of the test."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cells, "trained_criteria", partial(trained_criteria, settings=replace(PRODUCT, episodes=5)))
 
     def written_and_run(table: pd.DataFrame, **changes: object) -> pd.DataFrame:
         table.to_csv("study.csv", index=False)
@@ -89,7 +94,8 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times_s: set[float] = set()
         self.candidates: list[Candidates] = []
-        real_personalise, real_candidates = cells.personalise, cells.candidates_of
+        self.standardised_by: set[int] = set()
+        real_personalise, real_candidates, real_group = cells.personalise, cells.candidates_of, cells.group_only
 
         def personalise(group, pool, chosen, *others):
             self.times_s |= {float(pool.times_s[row]) for rows in chosen for row in rows}
@@ -99,6 +105,11 @@ class Asked:
             self.candidates.append(real_candidates(group, windows))
             return self.candidates[-1]
 
+        def group_only(group, windows):
+            self.standardised_by.add(len(windows))
+            return real_group(group, windows)
+
+        monkeypatch.setattr(cells, "group_only", group_only)
         monkeypatch.setattr(cells, "personalise", personalise)
         monkeypatch.setattr(cells, "candidates_of", candidates_of)
 
@@ -160,14 +171,16 @@ def test_selectors_see_the_pool_of_time_blocks_in_the_order_of_time_and_nothing_
 
 
 def test_the_person_is_standardised_by_the_pool_alone(run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Test windows that are louder do not change what selectors see."""
+    """Windows between pool and test are louder: neither what selectors see nor any answer changes."""
     asked, table = Asked(monkeypatch), study()
-    run(table, protocols=(TIME_BLOCKED,))
-    loud = (table["child"] == "A") & table["second"].isin(np.r_[14:20, 34:40])
+    told = run(table, protocols=(TIME_BLOCKED,))
+    loud = (table["child"] == "A") & table["second"].isin([12, 13, 32, 33])
     table.loc[loud, ["smile", "gaze", "eda"]] += 1000
-    run(table, protocols=(TIME_BLOCKED,))
+    pd.testing.assert_frame_equal(*(without(rows, SECONDS) for rows in (told, run(table, protocols=(TIME_BLOCKED,)))))
     for field in ("probabilities", "heard", "features", "times_s"):
         np.testing.assert_array_equal(*(getattr(candidates, field) for candidates in asked.candidates))
+    np.testing.assert_allclose(asked.candidates[0].features.mean(axis=0), 0, atol=1e-5)
+    assert asked.standardised_by == {24}
 
 
 # ---------------------------------------------------------------- everybody is tested alike
@@ -200,7 +213,7 @@ def test_random_remainder_all_are_tested_on_what_they_did_not_ask_about(run) -> 
 def test_the_score_of_a_row_is_that_of_its_own_answers(run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that are the choice's own size and nothing else: rows, choices and scores belong together."""
 
-    def count_of_labels(name, group, pool, person, choices, seed):
+    def count_of_labels(name, group, pool, person, choices, *rest):
         return [{"model-fusion": np.full(len(person), len(choice.rows) % 3)} for choice in choices]
 
     monkeypatch.setattr(cells, "_answers", count_of_labels)
@@ -249,6 +262,5 @@ def test_a_classifier_that_hears_nothing_gives_no_answer(run) -> None:
 
 def test_the_same_cell_gives_the_same_rows(run) -> None:
     """Once trained, once from the group that was kept."""
-    cells._group.cache_clear()
     rows = [without(run(study(), selectors=("random", "mmql", "badge")), SECONDS) for _ in range(2)]
     pd.testing.assert_frame_equal(*rows)

@@ -56,11 +56,21 @@ def test_columns_become_modalities(load):
     table = study()
     data = load(table)
     assert data.features == {Modality.FACE: ("AU01", "AU02", "gaze"), Modality.PHYSIOLOGY: ("eda",)}
-    assert (data.codes, data.steps, data.gap_s, data.repairs) == (("C1", "C2"), 1, 3.0, ())
+    assert (data.codes, data.steps, data.gap_s) == (("C1", "C2"), 1, 3.0)
     (first, _) = data.people
     assert first.labels.tolist() == (table.engagement[:20] + 1).tolist()
     assert first.blocks.tolist() == [0] * 10 + [1] * 10
     assert np.array_equal(first.features[Modality.PHYSIOLOGY][:, 0, 0], table.eda[:20].to_numpy(np.float32))
+
+
+def test_sessions_that_each_begin_at_zero_are_laid_one_after_the_other(load):
+    """Else a label of one session would speak for the same second of another."""
+    table = study()
+    data = load(table)
+    assert data.repairs == ("2 people had recordings that each count from their own zero; laid one after the other",)
+    assert data.people[0].times_s.tolist() == [*range(10), *range(12, 22)]
+    table.second += 1000 * table.session
+    assert load(table).repairs == ()
 
 
 def test_parquet_says_the_same_as_csv(load):
@@ -138,7 +148,7 @@ def test_rows_in_any_order_are_sorted(load):
 def test_a_child_of_one_class_is_kept_and_named(load):
     table = study()
     table.loc[table.child == "C2", "engagement"] = 0
-    assert load(table).repairs == ("C2 has windows of 'medium' only; kept, as such people exist",)
+    assert "C2 has windows of 'medium' only; kept, as such people exist" in load(table).repairs
 
 
 def test_an_unknown_label_is_refused_with_its_line(load):

@@ -56,7 +56,7 @@ def scored(code: str, seed: int) -> Scored:
     probabilities = random.dirichlet([0.7] * 3, (WINDOWS, 4)).astype(np.float32)
     heard = random.random((WINDOWS, 4)) < 0.8
     labels = np.array([random.choice(3, p=row / row.sum()) for row in probabilities.mean(axis=1).astype(float)])
-    return Scored(code, probabilities, heard, labels)
+    return Scored(code, probabilities, heard, random.normal(size=(WINDOWS, 6)).astype(np.float32), labels)
 
 
 def record(training: Training) -> list[list[int]]:
@@ -160,7 +160,7 @@ def test_the_record_of_an_episode_is_what_was_done() -> None:
     """A run that must explore always; the vote is always right."""
     settings = replace(PRODUCT, episodes=1, first_exploration=1.0)
     sure = np.tile(np.array([0.1, 0.2, 0.7], np.float32), (40, 4, 1))
-    known = Scored("a", sure, np.ones((40, 4), bool), np.full(40, 2))
+    known = Scored("a", sure, np.ones((40, 4), bool), np.zeros((40, 1), np.float32), np.full(40, 2))
     training = Training(FrozenStates([[known]], settings.state), [Run(0, 4)], settings)
     (actions,) = record(training)
     train(training)
@@ -236,8 +236,19 @@ def test_a_modality_that_is_missing_has_no_say(people: list[PersonWindows]) -> N
     np.testing.assert_array_equal(available, heard[rows])
     np.testing.assert_array_equal(confidence[away], 0)
     np.testing.assert_allclose(probabilities.reshape(-1, 4, 3)[away], 1 / 3)
-    silent = Scored("s", np.full((3, 4, 3), 1 / 3, np.float32), np.zeros((3, 4), bool), np.arange(3))
+    nothing = np.zeros((3, 4), bool)
+    silent = Scored("s", np.full((3, 4, 3), 1 / 3, np.float32), nothing, np.zeros((3, 1), np.float32), np.arange(3))
     assert not FrozenStates([[silent]], StateForm.PRODUCT).view(np.zeros(1, np.int64), np.arange(3)[None])[1].any()
+
+
+def test_a_policy_of_frozen_classifiers_may_see_the_content_instead() -> None:
+    """cont=1: other states, the same votes."""
+    known = scored("a", 0)
+    rows = np.arange(WINDOWS)[None]
+    says, holds = (FrozenStates([[known]], StateForm.PRODUCT, content=content) for content in (False, True))
+    (_, right), (content, also_right) = (states.view(np.zeros(1, np.int64), rows) for states in (says, holds))
+    np.testing.assert_array_equal(content[0], known.vectors)
+    assert torch.equal(right, also_right)
 
 
 def test_tensorboard_shows_every_episode_of_every_run(tmp_path: Path) -> None:

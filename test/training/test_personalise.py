@@ -294,3 +294,4 @@ def test_with_a_second_opinion_the_average_decides() -> None:
     np.testing.assert_array_equal(opinions(second, 0.1).levels, [[2, 1, 2]])
     np.testing.assert_array_equal(opinions([[0, 1, 0], [1, 0, 0], [0, 1, 0]], 1.0).levels, [[1, 0, 1]])
     np.testing.assert_array_equal(opinions([[0, 1, 0], [1, 0, 0], [0, 1, 0]], 0.2).levels, [[2, 1, 1]])
+    np.testing.assert_array_equal(opinions([[0, 1, 0], [1, 0, 0], [0, 1, 0]], 0.3).levels, [[1, 0, 1]])

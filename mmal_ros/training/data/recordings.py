@@ -70,7 +70,8 @@ def load(folder: Path) -> DataSet:
     )
     features = {modality: FEATURE_SETS[name][1] for modality, name in feature_sets.items()}
     source = f"recorded sessions in {folder.name}"
-    return DataSet(folder.name, source, CLASSES, features, people, GAP_S, one_class_only(people, CLASSES))
+    repairs = one_class_only(people, CLASSES)
+    return DataSet(folder.name, source, CLASSES, features, people, GAP_S, repairs, feature_sets=feature_sets)
 
 
 # --- the table of labels -----------------------------------------------------------------------------------------

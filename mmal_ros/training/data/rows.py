@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FloatArray, Modality
 from mmal_ros.training.data.missing import Values, held, typical
-from mmal_ros.training.people import DataError, PersonWindows
+from mmal_ros.training.people import DataError, PersonWindows, blocks_overlap
 
 Integers = NDArray[np.int64]
 
@@ -120,7 +120,20 @@ def _person(
         features[modality] = np.concatenate([part[0] for part in parts])
         mask[modality] = np.concatenate([part[1] for part in parts])
         mended[f"single missing numbers of {modality} hold the last value before them"] += sum(p[2] for p in parts)
+    if blocks_overlap(times_s, blocks):
+        times_s = _one_after_the_other(times_s, blocks, break_s)
+        mended["people had recordings that each count from their own zero; laid one after the other"] += 1
     return PersonWindows(code, features, mask, rows.labels[mine], times_s - times_s.min(), blocks)
+
+
+def _one_after_the_other(times_s: NDArray[np.float64], blocks: Integers, break_s: float) -> NDArray[np.float64]:
+    """The times with every block beginning `break_s` after the end of the one before."""
+    laid, end_s = times_s.copy(), -break_s
+    for block in np.unique(blocks):
+        mine = blocks == block
+        laid[mine] += end_s + break_s - times_s[mine].min()
+        end_s = float(laid[mine].max())
+    return laid
 
 
 def _sorted(rows: Rows, mine: Integers) -> tuple[Integers, int]:

@@ -97,7 +97,7 @@ def _protocol_rows(
     tests = [random_remainder(person, pool_rows[c.rows]).test if split is None else split.test for c in choices]
     for name in settings.personalisers:
         began = perf_counter()
-        answers = _answers(name, group, pool, person, choices, cell.seed)
+        answers = _answers(name, group, pool, person, choices, cell.seed, settings.device)
         seconds = (perf_counter() - began) / len(choices)
         for choice, test, by_variant in zip(choices, tests, answers, strict=True):
             for variant, levels in by_variant.items():
@@ -139,7 +139,13 @@ def _random(name: str, budget: int, seed: int) -> np.random.Generator:
 
 
 def _answers(
-    name: str, group: GroupModel, pool: PersonWindows, person: PersonWindows, choices: Sequence[Choice], seed: int
+    name: str,
+    group: GroupModel,
+    pool: PersonWindows,
+    person: PersonWindows,
+    choices: Sequence[Choice],
+    seed: int,
+    device: str,
 ) -> list[dict[str, Rows]]:
     """For each choice the level (N,) of each of the person's windows, by variant."""
     if name == BEFORE:
@@ -149,7 +155,7 @@ def _answers(
     parts += [[i] for i, choice in enumerate(choices) if len(choice.rows) > MOST_AT_ONCE]
     found: dict[int, dict[str, Rows]] = {}
     for part in parts:
-        learned = personalise(group, pool, [choices[i].rows for i in part], PERSONALISERS[name], seed)
+        learned = personalise(group, pool, [choices[i].rows for i in part], PERSONALISERS[name], seed, device)
         found |= dict(zip(part, _by_variant(learned.opinions(person), PERSONALISERS[name]), strict=True))
     return [found[i] for i in range(len(choices))]
 

@@ -1,0 +1,97 @@
+"""Whether a person's model may replace the one in use."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mmal_ros.training.acceptance import judge, macro_f1
+from mmal_ros.training.group_models import GroupModel, GroupSettings, fit_group
+from mmal_ros.training.people import PersonWindows
+from mmal_ros.training.personalise import PRODUCT
+from rigs.made_people import labelled, person
+
+QUICK = replace(PRODUCT, epochs=3, trees=20, spreads=False)
+NOBODY = -1
+
+
+@pytest.fixture(scope="module")
+def group() -> GroupModel:
+    return fit_group([person("a", 1), person("b", 2), person("c", 3)], GroupSettings(folds=2), seed=0)
+
+
+@pytest.fixture(scope="module")
+def her() -> PersonWindows:
+    """Her classes come in turns of ten windows and are written all over her features."""
+    labels = np.arange(60) // 10 % 3
+    who = labelled(person("her", 9, lost=0.0), labels)
+    for values in who.features.values():
+        values += 10.0 * labels[:, None, None]
+    return who
+
+
+def test_what_is_better_on_labels_not_seen_replaces_the_model_in_use(group: GroupModel, her: PersonWindows) -> None:
+    rows = np.arange(2, 60, 3)
+    verdict = judge(group, her, rows, np.full(len(rows), NOBODY), QUICK, gap_s=0.0, seed=0)
+    assert verdict.accepted
+    assert (verdict.before, verdict.labels) == (0.0, len(rows))
+    assert verdict.after > 0.6
+    assert verdict.reason.startswith("better on 20 held-out labels")
+
+
+def test_a_model_that_is_always_right_stays(group: GroupModel, her: PersonWindows) -> None:
+    rows = np.arange(2, 60, 3)
+    verdict = judge(group, her, rows, her.labels[rows], QUICK, gap_s=0.0, seed=0)
+    assert not verdict.accepted
+    assert verdict.before == 1.0
+    assert verdict.reason.startswith("not better")
+
+
+def test_labels_without_meaning_change_nothing(group: GroupModel, her: PersonWindows) -> None:
+    """An expert who throws dice: the candidate cannot know the labels held out, so it is not better than chance."""
+    random = np.random.default_rng(1)
+    dice = labelled(her, random.permutation(her.labels))
+    rows = np.arange(0, 60, 2)
+    assert judge(group, dice, rows, np.full(30, NOBODY), QUICK, gap_s=0.0, seed=0).after < 0.55
+
+
+def test_near_copies_of_what_is_held_out_are_not_learned_from(
+    group: GroupModel, her: PersonWindows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mmal_ros.training.acceptance as acceptance
+
+    learned: list[np.ndarray] = []
+    real = acceptance.personalise
+
+    def spy(group: GroupModel, pool: PersonWindows, chosen: list[np.ndarray], *rest: object) -> object:
+        learned.extend(chosen)
+        return real(group, pool, chosen, *rest)
+
+    monkeypatch.setattr(acceptance, "personalise", spy)
+    rows = np.arange(0, 60, 3)
+    gap_s = float(her.times_s[7] - her.times_s[0])
+    judge(group, her, rows, her.labels[rows], QUICK, gap_s, seed=0)
+    for part, taught in zip(np.array_split(rows, 4), learned, strict=True):
+        assert np.abs(her.times_s[taught][:, None] - her.times_s[part]).min() > gap_s
+
+
+@pytest.mark.parametrize(
+    ("rows", "gap_s", "why"),
+    [(np.arange(7), 0.0, "7 labels; 8 are needed"), (np.arange(60), 1e6, "within 1e\\+06 s of one another")],
+)
+def test_what_cannot_be_compared_does_not_replace(
+    group: GroupModel, her: PersonWindows, rows: np.ndarray, gap_s: float, why: str
+) -> None:
+    verdict = judge(group, her, rows, her.labels[rows], QUICK, gap_s, seed=0)
+    assert not verdict.accepted
+    assert np.isnan(verdict.after)
+    assert re.search(why, verdict.reason)
+
+
+def test_macro_f1_by_hand() -> None:
+    """Class 0: 2 of 3 found, none claimed wrongly: 4/5. Class 1: its only one found, one claimed wrongly: 2/3."""
+    assert macro_f1(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])) == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert macro_f1(np.array([0, 1]), np.array([NOBODY, NOBODY])) == 0.0
