@@ -32,8 +32,8 @@ lint: $(VENV)/.test  ## style and types
 bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.json
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
-model: $(VENV)/.test  ## train models/demo/1 again, on simulated people (about half an hour)
-	@$(BIN)/python -m mmal_ros.training.demo --output models/demo/1
+model: $(VENV)/.test  ## train models/demo/2 again, on simulated people (about a quarter of an hour)
+	@$(BIN)/python -m mmal_ros.training.demo --output models/demo/2
 
 clean:  ## remove what was built and installed here
 	rm -rf $(VENV) build .cache *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,6 +16,7 @@ from mmal_ros import __version__
 from mmal_ros.cli.estimate_record import estimate_record, print_json
 from mmal_ros.cli.evaluate import evaluate
 from mmal_ros.cli.run_options import RunOptions
+from mmal_ros.cli.train import train
 from mmal_ros.cli.view import LiveView, summary
 from mmal_ros.datatypes import Estimate
 from mmal_ros.features.recording import RecordingError
@@ -177,6 +178,7 @@ def clear_errors() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
+app.command()(clear_errors()(train))
 app.command()(clear_errors()(evaluate))
 
 

@@ -1,4 +1,4 @@
-"""Fit one classifier, and calibrate it."""
+"""Fit one classifier, and find its temperature."""
 
 from __future__ import annotations
 
@@ -49,14 +49,6 @@ def statistics(features: FloatArray, mask: FloatArray) -> tuple[FloatArray, Floa
     """Mean and deviation (D,) over all steps that are known."""
     known = features[mask > 0].astype(np.float64)
     return known.mean(axis=0).astype(np.float32), known.std(axis=0).astype(np.float32)
-
-
-def calibrate(network: EngagementLSTM, windows: Windows) -> None:
-    """Set the temperature that makes the levels of held-out people likeliest (Guo et al. 2017, sec. 4.2)."""
-    features, mask, levels = windows
-    with torch.no_grad():
-        logits = network.logits(torch.from_numpy(features), torch.from_numpy(mask)).numpy()
-    network.temperature.fill_(temperature_of(logits, levels))
 
 
 def temperature_of(logits: FloatArray, levels: NDArray[np.int64]) -> float:

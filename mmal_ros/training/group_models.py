@@ -6,7 +6,7 @@ so that what is learned is what changes within a person; else by all training pe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ FEATURE_FUSION = "feature-fusion"
 """The classifier that sees the features of all modalities at once (MMQL 2019, sec. 4.1)."""
 MODALITIES = tuple(Modality)
 MODALITY_SEED = 1_000
+Fitter = Callable[[Windows, int], EngagementLSTM]
+"""`fit.fit`, or what keeps the network besides (`group_store.stored_fit`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ class GroupModel:
         return scale_of([person]) if self.centred else self.scale
 
 
-def fit_group(people: Sequence[PersonWindows], settings: GroupSettings, seed: int, fused: bool = False) -> GroupModel:
+def fit_group(
+    people: Sequence[PersonWindows], settings: GroupSettings, seed: int, fused: bool = False, fitter: Fitter = fit
+) -> GroupModel:
     """Train, and calibrate on people held out; the same people, settings and seed give the same model.
 
     Args:
@@ -85,26 +89,36 @@ def fit_group(people: Sequence[PersonWindows], settings: GroupSettings, seed: in
         settings: how.
         seed: of weights, order and noise.
         fused: train the classifier on all features, too.
+        fitter: trains each of the networks.
     """
     scale = scale_of(people)
     persons = [
-        standardised(_thinned(p, settings.windows_per_person), scale_of([p]) if settings.centred else scale)
+        standardised(thinned(p, settings.windows_per_person), scale_of([p]) if settings.centred else scale)
         for p in people
     ]
     if len(persons) == 1:
         persons = [persons[0].take(rows) for rows in np.array_split(np.arange(len(persons[0])), 2)]
-    known = [m for m in MODALITIES if m in people[0].features and any(p.heard(m).any() for p in people)]
-    names = [*known, *([FEATURE_FUSION] if fused else [])]
-    count = min(settings.folds, len(persons))
-    folds = [range(k, len(persons), count) for k in range(count)] if count > 1 else []
+    names = [*heard_modalities(people), *([FEATURE_FUSION] if fused else [])]
+    folds = folds_of(len(persons), settings.folds)
     networks, logits = {}, {}
     for number, name in enumerate(names):
-        networks[name] = fit(_stacked(persons, name), seed + MODALITY_SEED * number)
-        logits[name] = _held_out_logits(persons, folds, name, seed + MODALITY_SEED * number)
+        networks[name] = fitter(_stacked(persons, name), seed + MODALITY_SEED * number)
+        logits[name] = _held_out_logits(persons, folds, name, seed + MODALITY_SEED * number, fitter)
         networks[name].temperature.fill_(_temperature(persons, logits[name], name))
     held_out = tuple(_scored(persons[i], i, networks, logits) for fold in folds for i in fold)
-    replayed = joined([_thinned(p, max(1, settings.replayed // len(persons))) for p in persons])
+    replayed = joined([thinned(p, max(1, settings.replayed // len(persons))) for p in persons])
     return GroupModel(networks, scale, settings.centred, persistence_s(people), held_out, replayed)
+
+
+def heard_modalities(people: Sequence[PersonWindows]) -> list[Modality]:
+    """The modalities in which anybody is heard: those that there is a classifier of."""
+    return [m for m in MODALITIES if m in people[0].features and any(person.heard(m).any() for person in people)]
+
+
+def folds_of(people: int, most: int) -> list[range]:
+    """Who is held out together, by index; nobody where there would be one fold only."""
+    count = min(most, people)
+    return [range(k, people, count) for k in range(count)] if count > 1 else []
 
 
 def scale_of(people: Sequence[PersonWindows]) -> Scale:
@@ -181,7 +195,8 @@ def joined(people: Sequence[PersonWindows]) -> PersonWindows:
     )
 
 
-def _thinned(person: PersonWindows, count: int) -> PersonWindows:
+def thinned(person: PersonWindows, count: int) -> PersonWindows:
+    """At most `count` windows, evenly taken."""
     if len(person) <= count:
         return person
     return person.take(np.linspace(0, len(person) - 1, count).astype(np.int64))
@@ -198,7 +213,7 @@ def _stacked(persons: Sequence[PersonWindows], name: str) -> Windows:
 
 
 def _held_out_logits(
-    persons: Sequence[PersonWindows], folds: Sequence[range], name: str, seed: int
+    persons: Sequence[PersonWindows], folds: Sequence[range], name: str, seed: int, fitter: Fitter
 ) -> dict[int, FloatArray]:
     """(N, 3) per person, by networks that have not seen her."""
     found: dict[int, FloatArray] = {}
@@ -207,7 +222,7 @@ def _held_out_logits(
         if not len(windows[0]):  # nobody else was ever heard in this modality, so nothing is known of it
             found |= {i: np.zeros((len(persons[i]), len(Level)), np.float32) for i in fold}
             continue
-        network = fit(windows, seed)
+        network = fitter(windows, seed)
         for i in fold:
             features, mask, _ = inputs(persons[i], name)
             with torch.no_grad():

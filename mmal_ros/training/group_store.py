@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mmal_ros.datatypes import Modality
 from mmal_ros.training.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from mmal_ros.training.fingerprints import of_code
+from mmal_ros.training.fit import Windows, fit
 from mmal_ros.training.group_models import GroupModel, GroupSettings, Scored, fit_group
 from mmal_ros.training.networks import EngagementLSTM
 from mmal_ros.training.people import PersonWindows
@@ -51,9 +53,28 @@ def stored_group(
     return model
 
 
+def stored_fit(windows: Windows, seed: int, folder: Path) -> EngagementLSTM:
+    """`fit.fit` of the same windows and seed: from the folder where the network is there, else trained and kept."""
+    digest = hashlib.sha256(repr((seed, CODE, [(part.shape, part.dtype.str) for part in windows])).encode())
+    for part in windows:
+        digest.update(np.ascontiguousarray(part).data)
+    identity = digest.hexdigest()
+    path = folder / f"{identity[:16]}.pt"
+    if (kept := _kept_content(path, identity)) is not None:
+        return _network(*kept["network"])
+    network = fit(windows, seed)
+    write_checkpoint(path, {"identity": identity, "network": (network.size, network.state_dict())})
+    return network
+
+
 def _kept(path: Path, identity: str) -> GroupModel | None:
+    content = _kept_content(path, identity)
+    return None if content is None else _from_plain(content["group"])
+
+
+def _kept_content(path: Path, identity: str) -> dict[str, Any] | None:
     try:
-        return _from_plain(read_checkpoint(path, identity, "cpu")["group"])
+        return read_checkpoint(path, identity, "cpu")
     except CheckpointError:  # there is none yet, or a damaged one
         return None
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FloatArray, Level, Modality
+from mmal_ros.features.names import FEATURE_SETS
 from mmal_ros.windowing import LEAST_COVERAGE
 
 Rows = NDArray[np.int64] | NDArray[np.bool_] | slice
@@ -140,6 +141,10 @@ def check(data: DataSet) -> None:
     doubled = {code for code in data.codes if data.codes.count(code) > 1}
     if doubled:
         raise DataError(f"{data.name}: two people are called '{sorted(doubled)[0]}'")
+    for modality, name in data.feature_sets.items():
+        owner, names = FEATURE_SETS.get(name, (None, ()))
+        if owner is not modality or len(names) != len(data.features.get(modality, ())):
+            raise DataError(f"{data.name}: the features of {modality} are not '{name}', or not in the number of it")
     for person in data.people:
         _check_person(f"{data.name}, person '{person.code}'", data, person)
 

@@ -1,19 +1,15 @@
-"""Synthetic sessions: simulated people through the real extractors, kept on disk, cut into windows with the truth."""
+"""Synthetic sessions: simulated people through the real extractors, kept on disk, and the truth about them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mmal_ros import datatypes, features
-from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FeatureFrame, FloatArray, Level, Modality, Window
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FeatureFrame, Modality
 from mmal_ros.features.audio import audio_extractor
 from mmal_ros.features.physiology import PhysiologyExtractor
-from mmal_ros.features.recording import FeatureRecording, read_recording, write_recording
+from mmal_ros.features.recording import write_recording
 from mmal_ros.features.vision import VisionExtractor
 from mmal_ros.pipeline import frames_of_samples
 from mmal_ros.sensors import synthetic
@@ -25,8 +21,6 @@ from mmal_ros.sensors.synthetic import (
     SyntheticWristband,
 )
 from mmal_ros.training import fingerprints
-from mmal_ros.window_stream import WindowStream
-from mmal_ros.windowing import copy_of
 
 START_NS = 1_600_000_000 * NANOSECONDS_PER_SECOND
 """When every synthetic session begins; any multiple of a second would do."""
@@ -36,16 +30,6 @@ FEATURE_SETS = {
     Modality.PHYSIOLOGY: "e4",
     Modality.AUDIO: "opensmile-egemaps",
 }
-WINDOWS_HZ = 2
-"""Windows per second that are learned from; they overlap by half."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledWindows:
-    """Windows of one person and the true level in the middle of each."""
-
-    windows: list[Window]
-    levels: list[Level]
 
 
 def recorded(seed: int, duration_s: float, folder: Path) -> Path:
@@ -56,31 +40,10 @@ def recorded(seed: int, duration_s: float, folder: Path) -> Path:
     return path
 
 
-def labelled_windows(path: Path, seed: int, duration_s: float) -> LabelledWindows:
-    """Cut a recording into windows, each as it would have been at the moment of its estimate."""
-    script = EngagementScript.random(seed, duration_s)
-    windows = list(_windows(read_recording(path)))
-    middles_ns = [(window.start_ns + window.end_ns) // 2 for window in windows]
-    return LabelledWindows(
-        windows, [script.level_at((middle_ns - START_NS) / NANOSECONDS_PER_SECOND) for middle_ns in middles_ns]
-    )
-
-
-def stacked(
-    sessions: Sequence[LabelledWindows], modality: Modality, least_coverage: float
-) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
-    """Features (N, T, D), mask (N, T) and levels (N,) of all windows in which the modality can be heard."""
-    heard = [
-        (window, level)
-        for session in sessions
-        for window, level in zip(session.windows, session.levels, strict=True)
-        if window.coverage[modality] >= least_coverage
-    ]
-    return (
-        np.stack([window.features[modality] for window, _ in heard]),
-        np.stack([window.mask[modality] for window, _ in heard]),
-        np.array([int(level) for _, level in heard]),
-    )
+def labels_of(seed: int, duration_s: float) -> list[str]:
+    """When person `seed` is how engaged, as rows `start_s,end_s,level` (`training.data.recordings`)."""
+    segments = EngagementScript.random(seed, duration_s).segments
+    return [f"{segment.start_s!r},{segment.end_s!r},{segment.level.name.lower()}" for segment in segments]
 
 
 def fingerprint() -> str:
@@ -101,8 +64,3 @@ def _frames(seed: int, duration_s: float) -> Iterator[tuple[int, FeatureFrame]]:
     finally:
         for extractor in extractors:
             extractor.close()
-
-
-def _windows(recording: FeatureRecording) -> Iterator[Window]:
-    stream = WindowStream(FEATURE_SETS, WINDOWS_HZ)
-    return map(copy_of, stream.replay(recording.frames(), recording.start_ns))

@@ -51,7 +51,7 @@ def test_camera_microphone_and_wristband_go_in_and_engagement_comes_out(real_rec
     run = estimates(mmal("run", *real_recordings, "--model", "models/demo", "--json"))
     complete = [line for line in run if {part["status"] for part in line["modalities"].values()} == {"valid"}]
     assert len(complete) > 10
-    assert {line["model"] for line in run} == {"demo/1"}
+    assert {line["model"] for line in run} == {"demo/2"}
     assert all(line["level"] in ("low", "medium", "high") for line in complete)
     times = [line["time_s"] for line in run]
     assert times == [round(0.1 * (i + 1), 6) for i in range(len(times))], "not one estimate every 100 ms"

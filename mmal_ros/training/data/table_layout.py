@@ -51,6 +51,9 @@ class TableLayout(BaseModel):
     gap_s: float = Field(ge=0, allow_inf_nan=False, description="closer windows of one person are near copies")
     missing: list[float] = Field(default=[], description="numbers that stand for a missing one")
     modalities: dict[Modality, list[str]] = Field(min_length=1, description="columns; * and ? as in file names")
+    feature_sets: dict[Modality, str] = Field(
+        default={}, description="key of features.names.FEATURE_SETS, where the columns are that set in its order"
+    )
 
     @model_validator(mode="after")
     def _labels_lead_to_classes(self) -> Self:

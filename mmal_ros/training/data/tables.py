@@ -59,7 +59,16 @@ def load(path: Path) -> DataSet:
     people, mended = assemble(rows, table.features, break_s)
     dropped = (f"{left_out} rows whose label leads to null were left out",) if left_out else ()
     repairs = (*dropped, *mended, *one_class_only(people, layout.classes))
-    return DataSet(layout.name, layout.source, tuple(layout.classes), table.features, people, layout.gap_s, repairs)
+    return DataSet(
+        layout.name,
+        layout.source,
+        tuple(layout.classes),
+        table.features,
+        people,
+        layout.gap_s,
+        repairs,
+        feature_sets=layout.feature_sets,
+    )
 
 
 def _keys(layout: TableLayout) -> list[str]:
