@@ -24,12 +24,12 @@ from rich.progress import track
 from mmal_ros.benchmark import measure_compute
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.training.data.cohort import TRAIN_CODES, simulated_person
-from mmal_ros.training.export import export_classifier
-from mmal_ros.training.group_models import GroupModel, GroupSettings, fit_group
-from mmal_ros.training.model_sets import About, of_group, of_person, write_model_set
+from mmal_ros.training.export.classifiers import export_classifier
+from mmal_ros.training.export.model_sets import About, of_group, of_person, write_model_set
+from mmal_ros.training.export.second_opinion import export_second_opinion
+from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.personalise import PRODUCT, personalise
-from mmal_ros.training.second_opinion_export import export_second_opinion
+from mmal_ros.training.person.personalise import PRODUCT, personalise
 from mmal_ros.training.sessions import FEATURE_SETS
 
 LABELS = 100

@@ -22,10 +22,10 @@ from report import publish
 from rich.progress import track
 
 from mmal_ros.datatypes import STEPS_PER_WINDOW, Modality
-from mmal_ros.training.episode_states import LearnedStates
-from mmal_ros.training.mmql import Training
-from mmal_ros.training.mmql_settings import FIDELITY, Run
 from mmal_ros.training.people import PersonWindows
+from mmal_ros.training.policy.episode_states import LearnedStates
+from mmal_ros.training.policy.mmql import Training
+from mmal_ros.training.policy.settings import FIDELITY, Run
 
 PAPER = {Modality.FACE: 257, Modality.BODY: 70, Modality.PHYSIOLOGY: 27, Modality.AUDIO: 24}
 TABLE = {Modality.FACE: 41, Modality.BODY: 94, Modality.PHYSIOLOGY: 3}

@@ -26,10 +26,10 @@ from mmal_ros.training.data import load_data_set
 from mmal_ros.training.evaluation.cell import GROUP_SEED, candidates_of
 from mmal_ros.training.evaluation.metrics import score
 from mmal_ros.training.evaluation.protocol import time_blocked
-from mmal_ros.training.group_models import GroupSettings
-from mmal_ros.training.group_store import stored_group
+from mmal_ros.training.group.models import GroupSettings
+from mmal_ros.training.group.store import stored_group
 from mmal_ros.training.people import DataSet
-from mmal_ros.training.personalise import PRODUCT, personalise
+from mmal_ros.training.person.personalise import PRODUCT, personalise
 
 BUDGETS = (5, 10, 20)
 SELECTORS: dict[str, Selector] = {

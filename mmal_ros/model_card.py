@@ -15,7 +15,7 @@ from mmal_ros.features.names import FEATURE_SETS
 CARD_NAME = "model.json"
 CURRENT_NAME = "current"
 OPSET = 17
-"""The one that `training.export` writes and that every supported ONNX Runtime reads."""
+"""The one that `training.export.classifiers` writes and that every supported ONNX Runtime reads."""
 DEFAULT_AUDIO_FEATURES = "opensmile-egemaps"
 CLASSES = tuple(level.name.lower() for level in Level)
 

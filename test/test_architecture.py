@@ -137,7 +137,7 @@ def test_every_place_in_the_order_is_taken_once() -> None:
             "windowing must not import sensors",
         ),
         ("engagement.py", "from mmal_ros.pipeline import score", "engagement must not import pipeline"),
-        ("nodes/x.py", "from mmal_ros.training.fit import fit", "nodes must not import training"),
+        ("nodes/x.py", "from mmal_ros.training.group.fit import fit", "nodes must not import training"),
         ("pipeline.py", "import rclpy.node", "rclpy belongs in nodes/ only"),
         ("cli/view.py", "from mmal_msgs.msg import Engagement", "mmal_msgs belongs in nodes/ only"),
         ("models.py", "import torch", "torch belongs in training/ only"),

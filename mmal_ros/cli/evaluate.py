@@ -152,7 +152,7 @@ def _selectors(text: str | None) -> tuple[str, ...]:
 
 def _personalisers(text: str) -> tuple[str, ...]:
     from mmal_ros.training.evaluation.settings import BEFORE, OWN_DATA_ONLY
-    from mmal_ros.training.personalise import PERSONALISERS
+    from mmal_ros.training.person.personalise import PERSONALISERS
 
     chosen = _known("personaliser", _names(text), (BEFORE, *PERSONALISERS))
     return tuple(dict.fromkeys((BEFORE, OWN_DATA_ONLY, *chosen)))

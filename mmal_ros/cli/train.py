@@ -83,7 +83,7 @@ def train(
     from mmal_ros.models import load_model_set
     from mmal_ros.paths import find_model
     from mmal_ros.training.data import load_data_set
-    from mmal_ros.training.measure import metrics_table
+    from mmal_ros.training.export.measure import metrics_table
     from mmal_ros.training.train import Plan, people_to_test, train_model_set
 
     predecessor = load_model_set(find_model(parent)) if parent else None

@@ -19,7 +19,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from mmal_ros.model_card import make_current
 from mmal_ros.training.data import recordings
-from mmal_ros.training.measure import metrics_table
+from mmal_ros.training.export.measure import metrics_table
 from mmal_ros.training.people import DataSet
 from mmal_ros.training.sessions import fingerprint, labels_of, recorded
 from mmal_ros.training.train import Plan, train_model_set

@@ -19,15 +19,15 @@ from rich.console import Console
 from mmal_ros.datatypes import STEPS_PER_WINDOW
 from mmal_ros.model_card import CLASSES, ModelError, write_card
 from mmal_ros.models import ModelSet, load_model_set
-from mmal_ros.training.algorithm_groups import GroupTraining
 from mmal_ros.training.evaluation import provenance
-from mmal_ros.training.group_models import GroupModel, GroupSettings, fit_group, folds_of, heard_modalities
-from mmal_ros.training.measure import measured
-from mmal_ros.training.mmql_settings import PRESETS, MMQLSettings, Run
-from mmal_ros.training.model_sets import About, Trained, of_group, write_model_set
+from mmal_ros.training.export.measure import measured
+from mmal_ros.training.export.model_sets import About, Trained, of_group, write_model_set
+from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group, folds_of, heard_modalities
 from mmal_ros.training.people import DataError, DataSet, PersonWindows
-from mmal_ros.training.policies import BUDGET, learned_control, policy_training
-from mmal_ros.training.q_functions import QNetwork
+from mmal_ros.training.policy.algorithm_groups import GroupTraining
+from mmal_ros.training.policy.policies import BUDGET, learned_control, policy_training
+from mmal_ros.training.policy.q_functions import QNetwork
+from mmal_ros.training.policy.settings import PRESETS, MMQLSettings, Run
 from mmal_ros.training.workshop import Workshop
 
 FIDELITY = "fidelity"

@@ -10,13 +10,13 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mmal_ros.training import mmql
-from mmal_ros.training.fit import Windows
-from mmal_ros.training.group_models import Fitter
-from mmal_ros.training.group_store import stored_fit
-from mmal_ros.training.mmql import Episode, Training
-from mmal_ros.training.networks import EngagementLSTM
-from mmal_ros.training.training_log import TensorBoardLog
+from mmal_ros.training.group.fit import Windows
+from mmal_ros.training.group.models import Fitter
+from mmal_ros.training.group.networks import EngagementLSTM
+from mmal_ros.training.group.store import stored_fit
+from mmal_ros.training.policy import mmql
+from mmal_ros.training.policy.log import TensorBoardLog
+from mmal_ros.training.policy.mmql import Episode, Training
 
 
 class Workshop:

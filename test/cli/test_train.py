@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mmal_ros.cli.app import app
 from mmal_ros.cli.train import train
-from mmal_ros.training.policies import BUDGET
+from mmal_ros.training.policy.policies import BUDGET
 from rigs.model_sets import write_model_set
 from rigs.recorded_people import write_people
 

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from mmal_ros.selector.policy import ASK, DO_NOT_ASK
-from mmal_ros.training.mmql import first_network
-from mmal_ros.training.mmql_settings import MMQLSettings
-from mmal_ros.training.q_learning import QLearner, QSettings, Stretch
+from mmal_ros.training.policy.mmql import first_network
+from mmal_ros.training.policy.q_learning import QLearner, QSettings, Stretch
+from mmal_ros.training.policy.settings import MMQLSettings
 
 STRETCH = 50
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmal_ros.training.acceptance import judge, macro_f1
-from mmal_ros.training.group_models import GroupModel, GroupSettings, fit_group
+from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.personalise import PRODUCT
+from mmal_ros.training.person.acceptance import judge, macro_f1
+from mmal_ros.training.person.personalise import PRODUCT
 from rigs.made_people import labelled, person
 
 QUICK = replace(PRODUCT, epochs=3, trees=20, spreads=False)
@@ -61,7 +61,7 @@ def test_labels_without_meaning_change_nothing(group: GroupModel, her: PersonWin
 def test_near_copies_of_what_is_held_out_are_not_learned_from(
     group: GroupModel, her: PersonWindows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mmal_ros.training.acceptance as acceptance
+    import mmal_ros.training.person.acceptance as acceptance
 
     learned: list[np.ndarray] = []
     real = acceptance.personalise

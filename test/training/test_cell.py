@@ -27,8 +27,8 @@ from mmal_ros.training.evaluation.settings import (
     Settings,
 )
 from mmal_ros.training.evaluation.table import ResultsTable
-from mmal_ros.training.mmql_settings import PRODUCT
-from mmal_ros.training.policies import trained_criteria
+from mmal_ros.training.policy.policies import trained_criteria
+from mmal_ros.training.policy.settings import PRODUCT
 
 WINDOWS = 40
 ALL = (BEFORE, OWN_DATA_ONLY, "fidelity", "product")

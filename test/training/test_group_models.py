@@ -11,11 +11,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mmal_ros.datatypes import Modality
-from mmal_ros.training import group_store
-from mmal_ros.training.group_models import FEATURE_FUSION, GroupModel, GroupSettings, fit_group, joined
-from mmal_ros.training.group_store import stored_group
+from mmal_ros.training.group import store as group_store
+from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel, GroupSettings, fit_group, joined
+from mmal_ros.training.group.store import stored_group
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.personalise import group_only
+from mmal_ros.training.person.personalise import group_only
 from rigs.made_people import deaf_to, person
 
 FACE, PHYSIOLOGY = Modality.FACE, Modality.PHYSIOLOGY

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmal_ros.training.grouped import GroupedClassifiers, class_balanced
-from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.group.grouped import GroupedClassifiers, class_balanced
+from mmal_ros.training.group.networks import EngagementLSTM
 
 RUNS, WINDOWS, SIZE = 3, 12, 7
 

@@ -14,16 +14,16 @@ from benchmarks.per_window_mmql import PerWindowMMQL
 from mmal_ros.datatypes import Modality
 from mmal_ros.selector.policy import ASK, DO_NOT_ASK
 from mmal_ros.selector.state import StateForm
-from mmal_ros.training import mmql
 from mmal_ros.training.checkpoints import CheckpointError
-from mmal_ros.training.episode_states import EpisodeStates, FrozenStates, LearnedStates
-from mmal_ros.training.group_models import FEATURE_FUSION, Scored
-from mmal_ros.training.mmql import Training, train
-from mmal_ros.training.mmql_settings import FIDELITY, PRESETS, PRODUCT, MMQLSettings, Pool, Run
+from mmal_ros.training.group.models import FEATURE_FUSION, Scored
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.q_functions import QForm
-from mmal_ros.training.q_learning import QSettings, Walk
-from mmal_ros.training.training_log import TensorBoardLog
+from mmal_ros.training.policy import mmql
+from mmal_ros.training.policy.episode_states import EpisodeStates, FrozenStates, LearnedStates
+from mmal_ros.training.policy.log import TensorBoardLog
+from mmal_ros.training.policy.mmql import Training, train
+from mmal_ros.training.policy.q_functions import QForm
+from mmal_ros.training.policy.q_learning import QSettings, Walk
+from mmal_ros.training.policy.settings import FIDELITY, PRESETS, PRODUCT, MMQLSettings, Pool, Run
 
 SIZES = {Modality.FACE: 5, Modality.BODY: 4, Modality.PHYSIOLOGY: 3, Modality.AUDIO: 2}
 WINDOWS, STEPS = 60, 4

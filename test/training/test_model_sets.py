@@ -18,15 +18,15 @@ from mmal_ros.models import load_model_set
 from mmal_ros.pipeline import frames_of_samples
 from mmal_ros.selector import MMQL, P_RIGHT, StateForm
 from mmal_ros.sensors.e4_folder import E4Folder
-from mmal_ros.training import second_opinion_export
 from mmal_ros.training.data.cohort import simulated_person
-from mmal_ros.training.export import ExportError
-from mmal_ros.training.group_models import GroupSettings, fit_group
-from mmal_ros.training.model_sets import About, of_group, of_person, write_model_set
+from mmal_ros.training.export import second_opinion as second_opinion_export
+from mmal_ros.training.export.classifiers import ExportError
+from mmal_ros.training.export.model_sets import About, of_group, of_person, write_model_set
+from mmal_ros.training.export.second_opinion import export_second_opinion, largest_trees_difference
+from mmal_ros.training.group.models import GroupSettings, fit_group
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.personalise import OWN_DATA_ONLY, PRODUCT, group_only, personalise
-from mmal_ros.training.q_functions import QForm, QNetwork
-from mmal_ros.training.second_opinion_export import export_second_opinion, largest_trees_difference
+from mmal_ros.training.person.personalise import OWN_DATA_ONLY, PRODUCT, group_only, personalise
+from mmal_ros.training.policy.q_functions import QForm, QNetwork
 from mmal_ros.training.sessions import FEATURE_SETS as CHOSEN_SETS
 from mmal_ros.window_columns import WindowColumns
 from mmal_ros.window_stream import WindowStream

@@ -11,9 +11,9 @@ from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.model_card import OPSET
 from mmal_ros.models import Classifier
-from mmal_ros.training import export
-from mmal_ros.training.fit import fit, statistics, temperature_of
-from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.export import classifiers as export
+from mmal_ros.training.group.fit import fit, statistics, temperature_of
+from mmal_ros.training.group.networks import EngagementLSTM
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mmal_ros.training.group.persistence import persistence_s, spread
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.persistence import persistence_s, spread
 from rigs.made_people import chain
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mmal_ros.datatypes import Modality
-from mmal_ros.training.group_models import FEATURE_FUSION, GroupModel, GroupSettings, fit_group, inputs, standardised
-from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel, GroupSettings, fit_group, inputs, standardised
+from mmal_ros.training.group.networks import EngagementLSTM
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.personalise import (
+from mmal_ros.training.person.personalise import (
     FIDELITY,
     OWN_DATA_ONLY,
     PERSONALISERS,

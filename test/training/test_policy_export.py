@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from mmal_ros.selector import Candidates, LearnedPolicy, StateForm, policy_state
-from mmal_ros.training.export import ExportError
-from mmal_ros.training.policy_export import export_policy, largest_policy_difference
-from mmal_ros.training.q_functions import QForm, QNetwork
-from mmal_ros.training.vote_right import fit_vote_right
+from mmal_ros.training.export.classifiers import ExportError
+from mmal_ros.training.export.policies import export_policy, largest_policy_difference
+from mmal_ros.training.policy.q_functions import QForm, QNetwork
+from mmal_ros.training.policy.vote_right import fit_vote_right
 
 COUNT = 2_000
 

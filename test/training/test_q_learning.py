@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from mmal_ros.selector.policy import ASK, DO_NOT_ASK
-from mmal_ros.training.q_functions import QForm, QFunctions, QNetwork, flat_weights
-from mmal_ros.training.q_learning import QLearner, QSettings, Stretch
+from mmal_ros.training.policy.q_functions import QForm, QFunctions, QNetwork, flat_weights
+from mmal_ros.training.policy.q_learning import QLearner, QSettings, Stretch
 from rigs import bandit
 
 BUDGET = 10

@@ -15,16 +15,16 @@ from mmal_ros.cli.app import app
 from mmal_ros.datatypes import Modality
 from mmal_ros.models import load_model_set
 from mmal_ros.selector import MMQL, P_RIGHT, Candidates, StateForm, vote
-from mmal_ros.training import group_store
-from mmal_ros.training.algorithm_groups import GroupTraining
 from mmal_ros.training.data import load_data_set
-from mmal_ros.training.group_models import GroupModel, fit_group, score, standardised
-from mmal_ros.training.grouped import GroupedClassifiers
-from mmal_ros.training.measure import estimates_of, measured
-from mmal_ros.training.mmql import train
-from mmal_ros.training.mmql_settings import Run
+from mmal_ros.training.export.measure import estimates_of, measured
+from mmal_ros.training.group import store as group_store
+from mmal_ros.training.group.grouped import GroupedClassifiers
+from mmal_ros.training.group.models import GroupModel, fit_group, score, standardised
 from mmal_ros.training.people import DataError, DataSet, PersonWindows
-from mmal_ros.training.policies import learned_control, policy_training, q_criterion, right_criterion
+from mmal_ros.training.policy.algorithm_groups import GroupTraining
+from mmal_ros.training.policy.mmql import train
+from mmal_ros.training.policy.policies import learned_control, policy_training, q_criterion, right_criterion
+from mmal_ros.training.policy.settings import Run
 from mmal_ros.training.train import GROUP, Plan, people_to_test, train_model_set
 from rigs.recorded_people import CHOSEN_SETS, write_people
 

@@ -32,11 +32,11 @@ from mmal_ros.training.evaluation.settings import (
     Row,
     Settings,
 )
-from mmal_ros.training.group_models import FEATURE_FUSION, GroupModel, GroupSettings
-from mmal_ros.training.group_store import stored_group
+from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel, GroupSettings
+from mmal_ros.training.group.store import stored_group
 from mmal_ros.training.people import DataSet, PersonWindows
-from mmal_ros.training.personalise import PERSONALISERS, Opinions, Personalisation, group_only, personalise
-from mmal_ros.training.policies import trained_criteria
+from mmal_ros.training.person.personalise import PERSONALISERS, Opinions, Personalisation, group_only, personalise
+from mmal_ros.training.policy.policies import trained_criteria
 from mmal_ros.training.pool_selection import SELECTORS, make_selector
 from mmal_ros.window_vectors import window_vectors
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mmal_ros.selector.state import StateForm
-from mmal_ros.training.fit import EPOCHS, LEARNING_RATE
-from mmal_ros.training.q_functions import QForm
-from mmal_ros.training.q_learning import QSettings
+from mmal_ros.training.group.fit import EPOCHS, LEARNING_RATE
+from mmal_ros.training.policy.q_functions import QForm
+from mmal_ros.training.policy.q_learning import QSettings
 
 MINIBATCH = 32
 """Windows per step of a classifier. The paper has none; this is the default of Keras."""

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from mmal_ros.datatypes import FloatArray
 from mmal_ros.selector.policy import ASK, DO_NOT_ASK, REWARD_OF_ASKING
 from mmal_ros.training.checkpoints import read_checkpoint, write_checkpoint
-from mmal_ros.training.episode_states import EpisodeStates
-from mmal_ros.training.mmql_settings import MMQLSettings, Pool, Run
-from mmal_ros.training.q_functions import QNetwork
-from mmal_ros.training.q_learning import QLearner, Stretch, Walk
+from mmal_ros.training.policy.episode_states import EpisodeStates
+from mmal_ros.training.policy.q_functions import QNetwork
+from mmal_ros.training.policy.q_learning import QLearner, Stretch, Walk
+from mmal_ros.training.policy.settings import MMQLSettings, Pool, Run
 
 SHORTEST, LONGEST = 16, 256
 """Windows that are scored at once: at least so many as there are labels left to ask for, within these limits."""

@@ -9,8 +9,8 @@ from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from mmal_ros.training.mmql import Episode
-from mmal_ros.training.mmql_settings import Run
+from mmal_ros.training.policy.mmql import Episode
+from mmal_ros.training.policy.settings import Run
 
 
 class TensorBoardLog:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from mmal_ros.datatypes import FloatArray
-from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.group.networks import EngagementLSTM
 
 EPOCHS = 10
 LEARNING_RATE = 1e-3

@@ -13,7 +13,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor, nn
 
-from mmal_ros.training.grouped_lstm import quick_tanh
+from mmal_ros.training.group.grouped_lstm import quick_tanh
 
 ACTIONS = 2
 """Ask, do not ask: the columns of every array of Q-values (`selector.policy.ASK`, `DO_NOT_ASK`)."""

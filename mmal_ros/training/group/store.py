@@ -13,15 +13,15 @@ import torch
 from mmal_ros.datatypes import Modality
 from mmal_ros.training.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from mmal_ros.training.fingerprints import of_code
-from mmal_ros.training.fit import Windows, fit
-from mmal_ros.training.group_models import GroupModel, GroupSettings, Scored, fit_group
-from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.group.fit import Windows, fit
+from mmal_ros.training.group.models import GroupModel, GroupSettings, Scored, fit_group
+from mmal_ros.training.group.networks import EngagementLSTM
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.window_vectors import Scale
 
 FOLDER = Path(".cache") / "groups"
-HERE = Path(__file__).parent
-CODE = of_code(HERE / f"{name}.py" for name in ("group_models", "fit", "networks", "persistence"))
+
+CODE = of_code(Path(__file__).with_name(f"{name}.py") for name in ("models", "fit", "networks", "persistence"))
 """What makes a group model: other code, other file. As it was when it was imported, for that is what runs."""
 
 

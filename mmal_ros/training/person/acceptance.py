@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmal_ros.training.group_models import GroupModel
+from mmal_ros.training.group.models import GroupModel
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.personalise import Personalisation, personalise
+from mmal_ros.training.person.personalise import Personalisation, personalise
 
 STRETCHES = 4
 FEWEST_LABELS = 8

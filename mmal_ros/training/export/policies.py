@@ -11,9 +11,9 @@ import torch
 
 from mmal_ros.model_card import OPSET
 from mmal_ros.selector.policy import PROBABILITY_RIGHT, Q_VALUES, STATE
-from mmal_ros.training.export import BATCHES, EXPECTED_WARNINGS, TOLERANCE, ExportError
-from mmal_ros.training.q_functions import QNetwork
-from mmal_ros.training.vote_right import VoteRight
+from mmal_ros.training.export.classifiers import BATCHES, EXPECTED_WARNINGS, TOLERANCE, ExportError
+from mmal_ros.training.policy.q_functions import QNetwork
+from mmal_ros.training.policy.vote_right import VoteRight
 
 Policy = QNetwork | VoteRight
 

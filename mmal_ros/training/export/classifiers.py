@@ -12,7 +12,7 @@ import torch
 from mmal_ros.datatypes import STEPS_PER_WINDOW
 from mmal_ros.model_card import OPSET
 from mmal_ros.models import INPUTS, OUTPUT
-from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.group.networks import EngagementLSTM
 
 TOLERANCE = 1e-5
 """Largest difference of a probability between torch and ONNX Runtime."""

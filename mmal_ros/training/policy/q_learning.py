@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mmal_ros.datatypes import FloatArray
 from mmal_ros.selector.policy import ASK, DO_NOT_ASK, REWARD_OF_ASKING
-from mmal_ros.training.grouped import BETAS, EPSILON
-from mmal_ros.training.q_functions import ACTIONS, QForm, QFunctions, QNetwork, flat_weights
+from mmal_ros.training.group.grouped import BETAS, EPSILON
+from mmal_ros.training.policy.q_functions import ACTIONS, QForm, QFunctions, QNetwork, flat_weights
 
 OUTCOME = ACTIONS + 2
 """Numbers of an outcome: which action as 1 of 2, reward, discount of what comes after."""

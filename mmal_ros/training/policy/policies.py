@@ -24,16 +24,15 @@ from mmal_ros.selector import (
     utility_of_right,
     vote,
 )
-from mmal_ros.training.episode_states import FrozenStates
 from mmal_ros.training.fingerprints import of_code
-from mmal_ros.training.group_models import GroupModel
-from mmal_ros.training.mmql import Training, train
-from mmal_ros.training.mmql_settings import PRODUCT, MMQLSettings, Run
-from mmal_ros.training.q_functions import QNetwork
-from mmal_ros.training.vote_right import VoteRight, fit_vote_right
+from mmal_ros.training.group.models import GroupModel
+from mmal_ros.training.policy.episode_states import FrozenStates
+from mmal_ros.training.policy.mmql import Training, train
+from mmal_ros.training.policy.q_functions import QNetwork
+from mmal_ros.training.policy.settings import PRODUCT, MMQLSettings, Run
+from mmal_ros.training.policy.vote_right import VoteRight, fit_vote_right
 
-HERE = Path(__file__).parent
-CODE = [HERE / f"{name}.py" for name in ("mmql", "q_learning", "q_functions", "episode_states")]
+CODE = [Path(__file__).with_name(f"{name}.py") for name in ("mmql", "q_learning", "q_functions", "episode_states")]
 """What makes a policy: other code, other file."""
 BUDGET = 100
 """Labels per episode, the largest of the paper's budgets: the optimum does not depend on it (MMQL is a detector of

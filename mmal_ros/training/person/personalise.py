@@ -16,11 +16,11 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from mmal_ros.datatypes import FloatArray, Level
 from mmal_ros.selector import vote
-from mmal_ros.training.fit import EPOCHS, LEARNING_RATE
-from mmal_ros.training.group_models import FEATURE_FUSION, GroupModel, inputs, score, standardised
-from mmal_ros.training.grouped import GroupedClassifiers, class_balanced
+from mmal_ros.training.group.fit import EPOCHS, LEARNING_RATE
+from mmal_ros.training.group.grouped import GroupedClassifiers, class_balanced
+from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel, inputs, score, standardised
+from mmal_ros.training.group.persistence import spread
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.persistence import spread
 from mmal_ros.window_vectors import Scale, window_vectors
 
 Rows = NDArray[np.int64]
@@ -41,7 +41,7 @@ class Personalisation:
     class_balanced: bool = True
     """Every class that was labelled has the same say."""
     spreads: bool = True
-    """A label also speaks for the unlabelled windows near it in time (`training.persistence`)."""
+    """A label also speaks for the unlabelled windows near it in time (`training.group.persistence`)."""
     most_windows: int = 200
     """Windows learned from: all that are labelled, and of those around them as many more, evenly taken."""
     replayed_share: float = 0.0

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmal_ros.training.episode_states import LearnedStates
-from mmal_ros.training.group_models import (
+from mmal_ros.training.group.models import (
     GroupModel,
     GroupSettings,
     Scored,
@@ -21,10 +20,11 @@ from mmal_ros.training.group_models import (
     standardised,
     thinned,
 )
-from mmal_ros.training.mmql import Training
-from mmal_ros.training.mmql_settings import MMQLSettings, Run
+from mmal_ros.training.group.persistence import persistence_s
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.persistence import persistence_s
+from mmal_ros.training.policy.episode_states import LearnedStates
+from mmal_ros.training.policy.mmql import Training
+from mmal_ros.training.policy.settings import MMQLSettings, Run
 from mmal_ros.window_vectors import window_vectors
 
 SETTINGS = GroupSettings(centred=False)

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FloatArray, Level, Modality
-from mmal_ros.training.fit import Windows, fit, statistics, temperature_of
-from mmal_ros.training.grouped import GroupedClassifiers
-from mmal_ros.training.networks import EngagementLSTM
+from mmal_ros.training.group.fit import Windows, fit, statistics, temperature_of
+from mmal_ros.training.group.grouped import GroupedClassifiers
+from mmal_ros.training.group.networks import EngagementLSTM
+from mmal_ros.training.group.persistence import persistence_s
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.persistence import persistence_s
 from mmal_ros.window_vectors import Scale, window_vectors
 
 FEATURE_FUSION = "feature-fusion"
@@ -26,7 +26,7 @@ FEATURE_FUSION = "feature-fusion"
 MODALITIES = tuple(Modality)
 MODALITY_SEED = 1_000
 Fitter = Callable[[Windows, int], EngagementLSTM]
-"""`fit.fit`, or what keeps the network besides (`group_store.stored_fit`)."""
+"""`fit.fit`, or what keeps the network besides (`store.stored_fit`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmal_ros.datatypes import FloatArray, Level
-from mmal_ros.training.fit import EPOCHS, LEARNING_RATE
-from mmal_ros.training.grouped_lstm import MeanHidden
-from mmal_ros.training.networks import HIDDEN, LARGEST_DEVIATION, EngagementLSTM
+from mmal_ros.training.group.fit import EPOCHS, LEARNING_RATE
+from mmal_ros.training.group.grouped_lstm import MeanHidden
+from mmal_ros.training.group.networks import HIDDEN, LARGEST_DEVIATION, EngagementLSTM
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8

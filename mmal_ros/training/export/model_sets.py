@@ -18,14 +18,14 @@ from mmal_ros.features.names import FEATURE_SETS
 from mmal_ros.model_card import ModalityCard, ModelCard, ModelError, PersonalCard, PolicyCard, sha256, write_card
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.selector.policy import FORMS
-from mmal_ros.training.export import export_classifier
-from mmal_ros.training.group_models import FEATURE_FUSION, GroupModel
-from mmal_ros.training.networks import EngagementLSTM
-from mmal_ros.training.personalise import Personalised
-from mmal_ros.training.policy_export import Policy, export_policy
-from mmal_ros.training.q_functions import QNetwork
-from mmal_ros.training.second_opinion_export import export_second_opinion
-from mmal_ros.training.vote_right import VoteRight
+from mmal_ros.training.export.classifiers import export_classifier
+from mmal_ros.training.export.policies import Policy, export_policy
+from mmal_ros.training.export.second_opinion import export_second_opinion
+from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel
+from mmal_ros.training.group.networks import EngagementLSTM
+from mmal_ros.training.person.personalise import Personalised
+from mmal_ros.training.policy.q_functions import QNetwork
+from mmal_ros.training.policy.vote_right import VoteRight
 from mmal_ros.window_vectors import Scale
 
 

@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from mmal_ros.datatypes import FloatArray
 from mmal_ros.model_card import OPSET
 from mmal_ros.second_opinion import PROBABILITIES, VECTOR
-from mmal_ros.training.export import TOLERANCE, ExportError
+from mmal_ros.training.export.classifiers import TOLERANCE, ExportError
 
 TREES_OPSET = 3
 """Of the domain ai.onnx.ml, the one that belongs to opset 17."""
