@@ -19,8 +19,8 @@ from mmal_ros.pipeline import frames_of_samples
 from mmal_ros.selector import MMQL, P_RIGHT, StateForm
 from mmal_ros.sensors.e4_folder import E4Folder
 from mmal_ros.training.data.cohort import simulated_person
-from mmal_ros.training.export import second_opinion as second_opinion_export
-from mmal_ros.training.export.classifiers import ExportError
+from mmal_ros.training.export import checked
+from mmal_ros.training.export.checked import ExportError
 from mmal_ros.training.export.model_sets import About, of_group, of_person, write_model_set
 from mmal_ros.training.export.second_opinion import export_second_opinion, largest_trees_difference
 from mmal_ros.training.group.models import GroupSettings, fit_group
@@ -242,7 +242,7 @@ def test_a_level_that_was_never_labelled_has_probability_0(tmp_path, group, pers
 
 
 def test_trees_that_do_not_compute_what_was_grown_are_not_written(tmp_path, personalised, monkeypatch):
-    monkeypatch.setattr(second_opinion_export, "TOLERANCE", -1.0)
+    monkeypatch.setattr(checked, "TOLERANCE", -1.0)
     with pytest.raises(ExportError, match="differ"):
         export_second_opinion(personalised.trees[0], tmp_path / "personal.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.model_card import OPSET
 from mmal_ros.models import Classifier
-from mmal_ros.training.export import classifiers as export
+from mmal_ros.training.export import checked
+from mmal_ros.training.export.classifiers import export_classifier
 from mmal_ros.training.group.fit import fit, statistics, temperature_of
 from mmal_ros.training.group.networks import EngagementLSTM
 
@@ -64,7 +65,7 @@ def test_a_feature_that_never_varied_does_not_blow_up(network):
 def test_the_runtime_says_what_torch_says(tmp_path, size):
     torch.manual_seed(1)
     network = EngagementLSTM(size)
-    export.export_classifier(network, tmp_path / "it.onnx")
+    export_classifier(network, tmp_path / "it.onnx")
     classifier = Classifier(tmp_path / "it.onnx", size, ["cpu"])
     features, mask, _ = windows(7, size)
     mask[3, 5:] = 0
@@ -75,7 +76,7 @@ def test_the_runtime_says_what_torch_says(tmp_path, size):
 
 
 def test_the_file_has_the_agreed_names_shapes_and_opset(tmp_path, network):
-    export.export_classifier(network, tmp_path / "it.onnx")
+    export_classifier(network, tmp_path / "it.onnx")
     model = onnx.load(tmp_path / "it.onnx")
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", OPSET)]
     shapes = {
@@ -86,9 +87,9 @@ def test_the_file_has_the_agreed_names_shapes_and_opset(tmp_path, network):
 
 
 def test_a_file_that_computes_something_else_is_not_written(tmp_path, network, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(export.ExportError, match="differ"):
-        export.export_classifier(network, tmp_path / "it.onnx")
+    monkeypatch.setattr(checked, "TOLERANCE", -1.0)
+    with pytest.raises(checked.ExportError, match="differ"):
+        export_classifier(network, tmp_path / "it.onnx")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mmal_ros.selector import Candidates, LearnedPolicy, StateForm, policy_state
-from mmal_ros.training.export.classifiers import ExportError
+from mmal_ros.training.export.checked import ExportError
 from mmal_ros.training.export.policies import export_policy, largest_policy_difference
 from mmal_ros.training.policy.q_functions import QForm, QNetwork
 from mmal_ros.training.policy.vote_right import fit_vote_right

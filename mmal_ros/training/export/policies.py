@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
 
-from mmal_ros.model_card import OPSET
 from mmal_ros.selector.policy import PROBABILITY_RIGHT, Q_VALUES, STATE
-from mmal_ros.training.export.classifiers import BATCHES, EXPECTED_WARNINGS, TOLERANCE, ExportError
+from mmal_ros.training.export.checked import BATCHES, check, complete_or_not_at_all, export_module
 from mmal_ros.training.policy.q_functions import QNetwork
 from mmal_ros.training.policy.vote_right import VoteRight
 
@@ -24,16 +22,9 @@ def export_policy(policy: Policy, path: Path) -> None:
     Raises:
         ExportError: the outputs differ from torch's by more than 1e-5, relative where they are above 1.
     """
-    policy.eval()
-    scratch = path.with_name(f".{path.name}.new")
-    try:
-        _export(policy, scratch)
-        difference = largest_policy_difference(policy, scratch)
-        if not difference <= TOLERANCE:
-            raise ExportError(f"{path.name}: ONNX Runtime and torch differ by {difference:.1e}, allowed {TOLERANCE}")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with complete_or_not_at_all(path) as scratch:
+        export_module(policy, scratch, (torch.zeros(1, policy.size),), [STATE], _output(policy))
+        check(scratch, largest_policy_difference(policy, scratch))
 
 
 def largest_policy_difference(policy: Policy, path: Path) -> float:
@@ -52,19 +43,3 @@ def largest_policy_difference(policy: Policy, path: Path) -> float:
 
 def _output(policy: Policy) -> str:
     return Q_VALUES if isinstance(policy, QNetwork) else PROBABILITY_RIGHT
-
-
-def _export(policy: Policy, path: Path) -> None:
-    with warnings.catch_warnings():
-        for message, category in EXPECTED_WARNINGS:
-            warnings.filterwarnings("ignore", message, category)
-        torch.onnx.export(
-            policy,
-            (torch.zeros(1, policy.size),),
-            str(path),
-            input_names=[STATE],
-            output_names=[_output(policy)],
-            dynamic_axes={name: {0: "windows"} for name in (STATE, _output(policy))},
-            opset_version=OPSET,
-            dynamo=False,
-        )

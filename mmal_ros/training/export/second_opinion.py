@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from mmal_ros.datatypes import FloatArray
 from mmal_ros.model_card import OPSET
 from mmal_ros.second_opinion import PROBABILITIES, VECTOR
-from mmal_ros.training.export.classifiers import TOLERANCE, ExportError
+from mmal_ros.training.export.checked import check, complete_or_not_at_all
 
 TREES_OPSET = 3
 """Of the domain ai.onnx.ml, the one that belongs to opset 17."""
@@ -32,17 +32,9 @@ def export_second_opinion(trees: ExtraTreesClassifier, path: Path) -> None:
     Raises:
         ExportError: probabilities differ by more than 1e-5 from scikit-learn's.
     """
-    scratch = path.with_name(f".{path.name}.new")
-    try:
+    with complete_or_not_at_all(path) as scratch:
         scratch.write_bytes(_converted(trees).SerializeToString())
-        difference = largest_trees_difference(trees, scratch)
-        if not difference <= TOLERANCE:
-            raise ExportError(
-                f"{path.name}: ONNX Runtime and scikit-learn differ by {difference:.1e}, allowed {TOLERANCE}"
-            )
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        check(scratch, largest_trees_difference(trees, scratch))
 
 
 def largest_trees_difference(trees: ExtraTreesClassifier, path: Path) -> float:
