@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mmal_ros.datatypes import Level, Modality
 from mmal_ros.selector.policy import ASK, DO_NOT_ASK, REWARD_OF_ASKING
 from mmal_ros.selector.state import policy_state, vote
-from mmal_ros.training.group.models import inputs
+from mmal_ros.training.group.windows import inputs
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.policy.episode_states import column_of, first_classifier
 from mmal_ros.training.policy.mmql import Purpose, first_network, generator

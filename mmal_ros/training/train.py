@@ -22,7 +22,8 @@ from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.training.evaluation import provenance
 from mmal_ros.training.export.measure import measured
 from mmal_ros.training.export.model_sets import About, Trained, of_group, write_model_set
-from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group, folds_of, heard_modalities
+from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group, folds_of
+from mmal_ros.training.group.windows import heard_modalities
 from mmal_ros.training.people import DataError, DataSet, PersonWindows
 from mmal_ros.training.policy.algorithm_groups import GroupTraining
 from mmal_ros.training.policy.policies import BUDGET, learned_control, policy_training

@@ -12,8 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from mmal_ros.datatypes import Modality
 from mmal_ros.training.group import store as group_store
-from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel, GroupSettings, fit_group, joined
+from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group
 from mmal_ros.training.group.store import stored_group
+from mmal_ros.training.group.windows import FEATURE_FUSION, joined
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.person.personalise import group_only
 from rigs.made_people import deaf_to, person

@@ -15,7 +15,8 @@ from mmal_ros.datatypes import Modality
 from mmal_ros.selector.policy import ASK, DO_NOT_ASK
 from mmal_ros.selector.state import StateForm
 from mmal_ros.training.checkpoints import CheckpointError
-from mmal_ros.training.group.models import FEATURE_FUSION, Scored
+from mmal_ros.training.group.models import Scored
+from mmal_ros.training.group.windows import FEATURE_FUSION
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.policy import mmql
 from mmal_ros.training.policy.episode_states import EpisodeStates, FrozenStates, LearnedStates

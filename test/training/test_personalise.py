@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from mmal_ros.datatypes import Modality
-from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel, GroupSettings, fit_group, inputs, standardised
+from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group
 from mmal_ros.training.group.networks import EngagementLSTM
+from mmal_ros.training.group.windows import FEATURE_FUSION, inputs, standardised
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.person.personalise import (
     FIDELITY,

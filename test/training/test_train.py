@@ -19,7 +19,8 @@ from mmal_ros.training.data import load_data_set
 from mmal_ros.training.export.measure import estimates_of, measured
 from mmal_ros.training.group import store as group_store
 from mmal_ros.training.group.grouped import GroupedClassifiers
-from mmal_ros.training.group.models import GroupModel, fit_group, score, standardised
+from mmal_ros.training.group.models import GroupModel, fit_group, score
+from mmal_ros.training.group.windows import standardised
 from mmal_ros.training.people import DataError, DataSet, PersonWindows
 from mmal_ros.training.policy.algorithm_groups import GroupTraining
 from mmal_ros.training.policy.mmql import train

@@ -32,8 +32,9 @@ from mmal_ros.training.evaluation.settings import (
     Row,
     Settings,
 )
-from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel, GroupSettings
+from mmal_ros.training.group.models import GroupModel, GroupSettings
 from mmal_ros.training.group.store import stored_group
+from mmal_ros.training.group.windows import FEATURE_FUSION
 from mmal_ros.training.people import DataSet, PersonWindows
 from mmal_ros.training.person.personalise import PERSONALISERS, Opinions, Personalisation, group_only, personalise
 from mmal_ros.training.policy.policies import trained_criteria

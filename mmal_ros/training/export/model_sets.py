@@ -21,8 +21,9 @@ from mmal_ros.selector.policy import FORMS
 from mmal_ros.training.export.classifiers import export_classifier
 from mmal_ros.training.export.policies import Policy, export_policy
 from mmal_ros.training.export.second_opinion import export_second_opinion
-from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel
+from mmal_ros.training.group.models import GroupModel
 from mmal_ros.training.group.networks import EngagementLSTM
+from mmal_ros.training.group.windows import FEATURE_FUSION
 from mmal_ros.training.person.personalise import Personalised
 from mmal_ros.training.policy.q_functions import QNetwork
 from mmal_ros.training.policy.vote_right import VoteRight

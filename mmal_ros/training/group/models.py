@@ -14,16 +14,25 @@ import torch
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FloatArray, Level, Modality
-from mmal_ros.training.group.fit import Windows, fit, statistics, temperature_of
+from mmal_ros.training.group.fit import Windows, fit, temperature_of
 from mmal_ros.training.group.grouped import GroupedClassifiers
 from mmal_ros.training.group.networks import EngagementLSTM
 from mmal_ros.training.group.persistence import persistence_s
+from mmal_ros.training.group.windows import (
+    FEATURE_FUSION,
+    MODALITIES,
+    heard_modalities,
+    inputs,
+    joined,
+    of_standardised,
+    scale_of,
+    stacked,
+    standardised,
+    thinned,
+)
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.window_vectors import Scale, window_vectors
 
-FEATURE_FUSION = "feature-fusion"
-"""The classifier that sees the features of all modalities at once (MMQL 2019, sec. 4.1)."""
-MODALITIES = tuple(Modality)
 MODALITY_SEED = 1_000
 Fitter = Callable[[Windows, int], EngagementLSTM]
 """`fit.fit`, or what keeps the network besides (`store.stored_fit`)."""
@@ -91,18 +100,16 @@ def fit_group(
         fused: train the classifier on all features, too.
         fitter: trains each of the networks.
     """
-    scale = scale_of(people)
-    persons = [
-        standardised(thinned(p, settings.windows_per_person), scale_of([p]) if settings.centred else scale)
-        for p in people
-    ]
+    kept = [thinned(person, settings.windows_per_person) for person in people]
+    scale = scale_of(kept)
+    persons = [standardised(person, scale_of([person]) if settings.centred else scale) for person in kept]
     if len(persons) == 1:
         persons = [persons[0].take(rows) for rows in np.array_split(np.arange(len(persons[0])), 2)]
     names = [*heard_modalities(people), *([FEATURE_FUSION] if fused else [])]
     folds = folds_of(len(persons), settings.folds)
     networks, logits = {}, {}
     for number, name in enumerate(names):
-        networks[name] = fitter(_stacked(persons, name), seed + MODALITY_SEED * number)
+        networks[name] = fitter(stacked(persons, name), seed + MODALITY_SEED * number)
         logits[name] = _held_out_logits(persons, folds, name, seed + MODALITY_SEED * number, fitter)
         networks[name].temperature.fill_(_temperature(persons, logits[name], name))
     held_out = tuple(_scored(persons[i], i, networks, logits) for fold in folds for i in fold)
@@ -110,58 +117,10 @@ def fit_group(
     return GroupModel(networks, scale, settings.centred, persistence_s(people), held_out, replayed)
 
 
-def heard_modalities(people: Sequence[PersonWindows]) -> list[Modality]:
-    """The modalities in which anybody is heard: those that there is a classifier of."""
-    return [m for m in MODALITIES if m in people[0].features and any(person.heard(m).any() for person in people)]
-
-
 def folds_of(people: int, most: int) -> list[range]:
     """Who is held out together, by index; nobody where there would be one fold only."""
     count = min(most, people)
     return [range(k, people, count) for k in range(count)] if count > 1 else []
-
-
-def scale_of(people: Sequence[PersonWindows]) -> Scale:
-    """Mean and deviation of all known steps of these people, by modality."""
-    mean, deviation = {}, {}
-    for modality in (m for m in MODALITIES if m in people[0].features):
-        known = np.concatenate([person.features[modality][person.mask[modality] > 0] for person in people])
-        if not len(known):
-            known = np.zeros((1, people[0].features[modality].shape[2]), np.float32)
-        mean[modality], deviation[modality] = statistics(known[:, None], np.ones((len(known), 1), np.float32))
-        deviation[modality] = np.where(deviation[modality] > 0, deviation[modality], 1).astype(np.float32)
-    return Scale(mean, deviation)
-
-
-def standardised(person: PersonWindows, scale: Scale) -> PersonWindows:
-    """The person's windows in deviations from the mean; 0 where not known."""
-    features = {
-        modality: ((values - scale.mean[modality]) / scale.deviation[modality]) * person.mask[modality][..., None]
-        for modality, values in person.features.items()
-    }
-    return PersonWindows(person.code, features, person.mask, person.labels, person.times_s, person.blocks)
-
-
-def _of_standardised(person: PersonWindows) -> Scale:
-    """What standardised windows are standardised by: nothing changes."""
-    sizes = {m: person.features[m].shape[2] for m in MODALITIES if m in person.features}
-    return Scale(
-        {m: np.zeros(size, np.float32) for m, size in sizes.items()},
-        {m: np.ones(size, np.float32) for m, size in sizes.items()},
-    )
-
-
-def inputs(person: PersonWindows, name: str) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
-    """Features (N, T, D), mask (N, T) and whether the classifier can be asked (N,), of standardised windows.
-
-    For `FEATURE_FUSION` a modality that is not known stands at its mean; it can be asked where any modality is heard.
-    """
-    if name != FEATURE_FUSION:
-        return person.features[Modality(name)], person.mask[Modality(name)], person.heard(Modality(name))
-    present = [modality for modality in MODALITIES if modality in person.features]
-    features = np.concatenate([person.features[m] * person.mask[m][..., None] for m in present], axis=2)
-    mask = np.max([person.mask[m] for m in present], axis=0)
-    return features, mask, np.any([person.heard(m) for m in present], axis=0)
 
 
 def score(networks: Mapping[str, GroupedClassifiers], person: PersonWindows) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -179,46 +138,13 @@ def score(networks: Mapping[str, GroupedClassifiers], person: PersonWindows) -> 
     return probabilities, heard
 
 
-def joined(people: Sequence[PersonWindows]) -> PersonWindows:
-    """The windows of several people, as if they were one; blocks count on."""
-    blocks, first = [], 0
-    for person in people:
-        blocks.append(person.blocks + first)
-        first = int(blocks[-1].max()) + 1
-    return PersonWindows(
-        "+".join(person.code for person in people),
-        {m: np.concatenate([person.features[m] for person in people]) for m in people[0].features},
-        {m: np.concatenate([person.mask[m] for person in people]) for m in people[0].mask},
-        np.concatenate([person.labels for person in people]),
-        np.concatenate([person.times_s for person in people]),
-        np.concatenate(blocks),
-    )
-
-
-def thinned(person: PersonWindows, count: int) -> PersonWindows:
-    """At most `count` windows, evenly taken."""
-    if len(person) <= count:
-        return person
-    return person.take(np.linspace(0, len(person) - 1, count).astype(np.int64))
-
-
-def _stacked(persons: Sequence[PersonWindows], name: str) -> Windows:
-    parts = [
-        (*(part[heard] for part in (features, mask)), person.labels[heard])
-        for person in persons
-        for features, mask, heard in [inputs(person, name)]
-    ]
-    features, masks, labels = zip(*parts, strict=True)
-    return np.concatenate(features), np.concatenate(masks), np.concatenate(labels)
-
-
 def _held_out_logits(
     persons: Sequence[PersonWindows], folds: Sequence[range], name: str, seed: int, fitter: Fitter
 ) -> dict[int, FloatArray]:
     """(N, 3) per person, by networks that have not seen her."""
     found: dict[int, FloatArray] = {}
     for fold in folds:
-        windows = _stacked([p for i, p in enumerate(persons) if i not in fold], name)
+        windows = stacked([p for i, p in enumerate(persons) if i not in fold], name)
         if not len(windows[0]):  # nobody else was ever heard in this modality, so nothing is known of it
             found |= {i: np.zeros((len(persons[i]), len(Level)), np.float32) for i in fold}
             continue
@@ -251,7 +177,7 @@ def _scored(
         calibrated = torch.from_numpy(logits[modality][index]) / networks[modality].temperature
         probabilities[rows, column] = torch.softmax(calibrated, dim=1).numpy()[rows]
         heard[:, column] = rows
-    vectors = window_vectors(person.features, person.mask, _of_standardised(person))
+    vectors = window_vectors(person.features, person.mask, of_standardised(person))
     return Scored(person.code, probabilities, heard, vectors, person.labels)
 
 

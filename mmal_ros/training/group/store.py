@@ -21,7 +21,9 @@ from mmal_ros.window_vectors import Scale
 
 FOLDER = Path(".cache") / "groups"
 
-CODE = of_code(Path(__file__).with_name(f"{name}.py") for name in ("models", "fit", "networks", "persistence"))
+CODE = of_code(
+    Path(__file__).with_name(f"{name}.py") for name in ("models", "windows", "fit", "networks", "persistence")
+)
 """What makes a group model: other code, other file. As it was when it was imported, for that is what runs."""
 
 

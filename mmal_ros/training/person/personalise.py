@@ -18,8 +18,9 @@ from mmal_ros.datatypes import FloatArray, Level
 from mmal_ros.selector import vote
 from mmal_ros.training.group.fit import EPOCHS, LEARNING_RATE
 from mmal_ros.training.group.grouped import GroupedClassifiers, class_balanced
-from mmal_ros.training.group.models import FEATURE_FUSION, GroupModel, inputs, score, standardised
+from mmal_ros.training.group.models import GroupModel, score
 from mmal_ros.training.group.persistence import spread
+from mmal_ros.training.group.windows import FEATURE_FUSION, inputs, standardised
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.window_vectors import Scale, window_vectors
 

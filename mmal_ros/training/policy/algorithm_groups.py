@@ -8,19 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmal_ros.training.group.models import (
-    GroupModel,
-    GroupSettings,
-    Scored,
-    folds_of,
-    heard_modalities,
-    joined,
-    scale_of,
-    score,
-    standardised,
-    thinned,
-)
+from mmal_ros.training.group.models import GroupModel, GroupSettings, Scored, folds_of, score
 from mmal_ros.training.group.persistence import persistence_s
+from mmal_ros.training.group.windows import heard_modalities, joined, scale_of, standardised, thinned
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.policy.episode_states import LearnedStates
 from mmal_ros.training.policy.mmql import Training

@@ -17,8 +17,9 @@ from torch import Tensor
 from mmal_ros.datatypes import Level, Modality
 from mmal_ros.selector.state import StateForm, policy_state, vote
 from mmal_ros.training.group.grouped import GroupedClassifiers, class_balanced
-from mmal_ros.training.group.models import FEATURE_FUSION, Scored, inputs
+from mmal_ros.training.group.models import Scored
 from mmal_ros.training.group.networks import EngagementLSTM
+from mmal_ros.training.group.windows import FEATURE_FUSION, inputs
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.policy.settings import MMQLSettings, Run
 
@@ -112,7 +113,7 @@ class LearnedStates:
         """New classifiers.
 
         Args:
-            people: standardised windows (`group.models.standardised`) of everybody whom a run learns from.
+            people: standardised windows (`group.windows.standardised`) of everybody whom a run learns from.
             names: which classifiers: one modality, all of them (model fusion), or `FEATURE_FUSION` alone.
             runs: G of them.
             settings: how they learn, and what the policy sees.
