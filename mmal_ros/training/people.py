@@ -80,6 +80,8 @@ class DataSet:
     """What the adapter mended, one sentence each."""
     only_trained_on: tuple[str, ...] = ()
     """Codes of the group, where the set names one: nobody in it is tested. Empty: whoever is tested is left out."""
+    timed: bool = True
+    """False: `times_s` only numbers the rows of a file that lost its times, so no label may be spread in it."""
     feature_sets: Mapping[Modality, str] = field(default_factory=dict)
     """Key of `features.names.FEATURE_SETS` of each modality whose features the live extractors make."""
 

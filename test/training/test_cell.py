@@ -264,3 +264,12 @@ def test_the_same_cell_gives_the_same_rows(run) -> None:
     """Once trained, once from the group that was kept."""
     rows = [without(run(study(), selectors=("random", "mmql", "badge")), SECONDS) for _ in range(2)]
     pd.testing.assert_frame_equal(*rows)
+
+
+def test_where_the_times_are_lost_no_label_speaks_for_the_next_row(run) -> None:
+    """Rows sorted by class: a neighbour has the same label because of the file, not because of the person."""
+    run(study(), selectors=("random",))
+    data = load_data_set("study.yaml")
+    assert cells._personaliser("product", data).spreads
+    assert not cells._personaliser("product", replace(data, timed=False)).spreads
+    assert cells._personaliser("none", data) is None

@@ -93,7 +93,7 @@ def _data_set(name: str, columns: Columns, names: Mapping[int, str], gap_s: floa
     people, held = assemble(rows, FEATURES, break_s=np.inf)
     classes = tuple(names.values())
     repairs = (*done, f"{unseen} rows had no gaze", *held, *one_class_only(people, classes))
-    return DataSet(name, SOURCE, classes, FEATURES, people, gap_s, repairs)
+    return DataSet(name, SOURCE, classes, FEATURES, people, gap_s, repairs, timed=False)
 
 
 def _class_of(word: str, names: Mapping[int, str]) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
@@ -98,7 +98,7 @@ def _protocol_rows(
     tests = [random_remainder(person, pool_rows[c.rows]).test if split is None else split.test for c in choices]
     for name in settings.personalisers:
         began = perf_counter()
-        answers = _answers(name, group, pool, person, choices, cell.seed, settings.device)
+        answers = _answers(_personaliser(name, data), group, pool, person, choices, cell.seed, settings.device)
         seconds = (perf_counter() - began) / len(choices)
         for choice, test, by_variant in zip(choices, tests, answers, strict=True):
             for variant, levels in by_variant.items():
@@ -139,8 +139,16 @@ def _random(name: str, budget: int, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, budget, zlib.crc32(name.encode())])
 
 
+def _personaliser(name: str, data: DataSet) -> Personalisation | None:
+    """None: the group model as it is. Where the times are lost no label speaks for another window."""
+    if name == BEFORE:
+        return None
+    personaliser = PERSONALISERS[name]
+    return personaliser if data.timed else replace(personaliser, spreads=False)
+
+
 def _answers(
-    name: str,
+    personaliser: Personalisation | None,
     group: GroupModel,
     pool: PersonWindows,
     person: PersonWindows,
@@ -149,15 +157,15 @@ def _answers(
     device: str,
 ) -> list[dict[str, Rows]]:
     """For each choice the level (N,) of each of the person's windows, by variant."""
-    if name == BEFORE:
+    if personaliser is None:
         return list(_by_variant(group_only(group, pool).opinions(person))) * len(choices)
     small = [i for i, choice in enumerate(choices) if len(choice.rows) <= MOST_AT_ONCE]
     parts = [small] if small else []
     parts += [[i] for i, choice in enumerate(choices) if len(choice.rows) > MOST_AT_ONCE]
     found: dict[int, dict[str, Rows]] = {}
     for part in parts:
-        learned = personalise(group, pool, [choices[i].rows for i in part], PERSONALISERS[name], seed, device)
-        found |= dict(zip(part, _by_variant(learned.opinions(person), PERSONALISERS[name]), strict=True))
+        learned = personalise(group, pool, [choices[i].rows for i in part], personaliser, seed, device)
+        found |= dict(zip(part, _by_variant(learned.opinions(person), personaliser), strict=True))
     return [found[i] for i in range(len(choices))]
 
 
