@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,8 @@ import pytest
 from mmal_ros.datatypes import STEP_NS, STEPS_PER_WINDOW, Estimate, FloatArray, Modality, Window
 from mmal_ros.engagement import EngagementEstimator, majority_vote
 from mmal_ros.features.names import SIZES
-from mmal_ros.model_card import ModelError, read_card, sha256
+from mmal_ros.model_card import CARD_NAME, ModelError, read_card, sha256
 from mmal_ros.models import ModelSet, load_model_set
-from mmal_ros.paths import find_model
 from mmal_ros.selector import Candidates, make_selector
 from rigs.model_sets import add_policies, add_second_opinion, edit_card, linear, write_model_set
 
@@ -132,8 +132,13 @@ def _opinion(models: ModelSet, window: Window, features: dict[Modality, FloatArr
 # --- on disk -----------------------------------------------------------------------------------------------------
 
 
-def test_a_card_from_before_there_were_second_opinions_still_loads() -> None:
-    models = load_model_set(find_model("demo") / "1")
+def test_a_card_from_before_there_were_second_opinions_still_loads(folder: Path) -> None:
+    """Such a card has none of the three fields."""
+    card = json.loads((folder / CARD_NAME).read_text())
+    for field in ("personal", "selector", "vote_right"):
+        card.pop(field, None)
+    (folder / CARD_NAME).write_text(json.dumps(card))
+    models = load_model_set(folder)
     assert models.personal is None
     assert models.trained == {}
     assert models.card.personal is models.card.selector is models.card.vote_right is None
