@@ -24,10 +24,10 @@ from rich.table import Table
 from mmal_ros.selector import EvenlyInTime, Random, Selector, SlicedCoverage
 from mmal_ros.training.data import load_data_set
 from mmal_ros.training.evaluation.cell import GROUP_SEED, candidates_of
-from mmal_ros.training.evaluation.metrics import score
 from mmal_ros.training.evaluation.protocol import time_blocked
 from mmal_ros.training.group.models import GroupSettings
 from mmal_ros.training.group.store import stored_group
+from mmal_ros.training.metrics import score
 from mmal_ros.training.people import DataSet
 from mmal_ros.training.person.personalise import PRODUCT, personalise
 

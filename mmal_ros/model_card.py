@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmal_ros.datatypes import STEP_NS, STEPS_PER_WINDOW, Level, Modality
 from mmal_ros.features.names import FEATURE_SETS
+from mmal_ros.files import write_atomically
 
 CARD_NAME = "model.json"
 CURRENT_NAME = "current"
@@ -121,16 +121,6 @@ def write_card(folder: Path, card: ModelCard) -> None:
 def make_current(model_folder: Path, version: str) -> None:
     """Make a version the live one, atomically."""
     write_atomically(model_folder / CURRENT_NAME, version + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file as a whole: a reader, or a power cut, sees the old text or the new one."""
-    scratch = path.with_name(f".{path.name}.new")
-    with scratch.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
 
 
 def sha256(path: Path) -> str:

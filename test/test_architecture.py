@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "mmal_ros"
 
 ORDER = (
-    {"datatypes"},
+    {"datatypes", "files", "wording"},
     {"sensors", "features", "uncertainty", "paths"},
     {"windowing", "window_columns", "model_card"},
     {"schedule", "window_vectors", "onnx_session"},

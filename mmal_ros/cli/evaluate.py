@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+from mmal_ros.wording import unknown
 
 if TYPE_CHECKING:
     from mmal_ros.training.evaluation.engines import Engine
@@ -112,7 +113,7 @@ def evaluate(
 
 
 def _evaluate(folder: Path, settings: Settings, data: DataSet, engine: Engine) -> None:
-    from mmal_ros.training.evaluation import provenance
+    from mmal_ros.training import provenance
     from mmal_ros.training.evaluation.cell import run_cell
     from mmal_ros.training.evaluation.engines import CellError
     from mmal_ros.training.evaluation.grid import run_grid
@@ -163,7 +164,5 @@ def _known(what: str, names: tuple[str, ...], known: Iterable[str]) -> tuple[str
     known = tuple(known)
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(known)}"
-            raise ValueError(f"there is no {what} '{name}'; {hint}")
+            raise ValueError(unknown(what, name, known))
     return names

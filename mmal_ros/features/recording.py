@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FeatureFrame, Modality
 from mmal_ros.features.names import FEATURE_SETS
+from mmal_ros.files import replacing
 
 FIELDS = ("stamp_ns", "known_ns", "values", "valid", "confidence", "feature_set")
 
@@ -71,10 +72,8 @@ def write_recording(path: Path, start_ns: int, frames: Iterable[tuple[int, Featu
             "feature_set": np.array(pairs[0][1].feature_set),
         }
         arrays |= {f"{modality}_{name}": column for name, column in columns.items()}
-    scratch = path.with_name(f".{path.name}.new")
-    with scratch.open("wb") as file:
+    with replacing(path) as scratch, scratch.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    scratch.replace(path)
 
 
 def read_recording(path: Path) -> FeatureRecording:

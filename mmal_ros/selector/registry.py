@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from mmal_ros.selector.candidates import Criterion, Selector
 from mmal_ros.selector.coverage import SlicedCoverage
 from mmal_ros.selector.criteria import disagreement, entropy_sum, margin
 from mmal_ros.selector.strategies import Best, EvenlyInTime, FirstAsked, Random
+from mmal_ros.wording import unknown
 
 DEFAULT = "sliced-coverage"
 MMQL, MMQL_CONTENT, P_RIGHT = "mmql", "mmql-content", "p-right"
@@ -73,9 +73,7 @@ def make_selector(name: str, trained: Mapping[str, Criterion], known: Mapping[st
         SelectorError: there is none of that name, or it needs a criterion that is not there.
     """
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(known)}"
-        raise SelectorError(f"there is no selector '{name}'; {hint}")
+        raise SelectorError(unknown("selector", name, known))
     entry = known[name]
     if entry.needs and entry.needs not in trained:
         raise SelectorError(f"selector '{name}' needs the trained criterion '{entry.needs}'; train a policy first")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from mmal_ros.files import replacing
 
 
 class CheckpointError(ValueError):
@@ -16,12 +17,8 @@ class CheckpointError(ValueError):
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Replace the file as a whole: whoever is killed leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.new")  # two processes may come to write the same file
-    with scratch.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        torch.save(content, scratch)
 
 
 def read_checkpoint(path: Path, identity: str, device: str) -> dict[str, Any]:

@@ -132,6 +132,11 @@ class DataSet:
         return digest.hexdigest()[:16]
 
 
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """At most `most` of the rows 0 to `count` - 1, evenly taken: neighbours are near copies."""
+    return np.linspace(0, count - 1, max(0, min(count, most))).astype(np.int64)
+
+
 def check(data: DataSet) -> None:
     """Refuse what would train or evaluate wrongly without a sound; raises DataError."""
     if not data.people:

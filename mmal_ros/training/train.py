@@ -19,7 +19,7 @@ from rich.console import Console
 from mmal_ros.datatypes import STEPS_PER_WINDOW
 from mmal_ros.model_card import CLASSES, ModelError, write_card
 from mmal_ros.models import ModelSet, load_model_set
-from mmal_ros.training.evaluation import provenance
+from mmal_ros.training import provenance
 from mmal_ros.training.export.measure import measured
 from mmal_ros.training.export.model_sets import About, Trained, of_group, write_model_set
 from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group, folds_of
@@ -50,7 +50,7 @@ class Plan:
     purpose: str
     """The first line of the card: what the set is for and what it is not for."""
     preset: str = "product"
-    """Key of `mmql_settings.PRESETS`. `product`: classifiers first, the policy on people scored without them.
+    """Key of `policy.settings.PRESETS`. `product`: classifiers first, the policy on people scored without them.
     `fidelity`: Algorithm 1, classifiers and policy together."""
     budget: int = BUDGET
     """Labels per episode."""

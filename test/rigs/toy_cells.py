@@ -15,9 +15,9 @@ import numpy as np
 
 from mmal_ros.training.evaluation.engines import CellError, joblib_engine, ray_engine
 from mmal_ros.training.evaluation.grid import run_grid
-from mmal_ros.training.evaluation.metrics import score_columns
 from mmal_ros.training.evaluation.settings import BEFORE, OWN_DATA_ONLY, Cell, Row, Settings
 from mmal_ros.training.evaluation.table import ResultsTable
+from mmal_ros.training.metrics import score_columns
 
 PEOPLE = ("P1", "P/2", "Zoë")
 GAIN = {BEFORE: 0.0, OWN_DATA_ONLY: 0.15, "product": 0.2}

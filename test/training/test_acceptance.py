@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group
+from mmal_ros.training.metrics import score
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.person.acceptance import judge, macro_f1
+from mmal_ros.training.person.acceptance import judge
 from mmal_ros.training.person.personalise import PRODUCT
 from rigs.made_people import labelled, person
 
@@ -93,5 +94,5 @@ def test_what_cannot_be_compared_does_not_replace(
 
 def test_macro_f1_by_hand() -> None:
     """Class 0: 2 of 3 found, none claimed wrongly: 4/5. Class 1: its only one found, one claimed wrongly: 2/3."""
-    assert macro_f1(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])) == pytest.approx((4 / 5 + 2 / 3) / 2)
-    assert macro_f1(np.array([0, 1]), np.array([NOBODY, NOBODY])) == 0.0
+    assert score(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])).f1_present == pytest.approx((4 / 5 + 2 / 3) / 2)
+    assert score(np.array([0, 1]), np.array([NOBODY, NOBODY])).f1_present == 0.0

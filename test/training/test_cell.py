@@ -15,7 +15,6 @@ from mmal_ros.selector import Candidates
 from mmal_ros.training.data import load_data_set
 from mmal_ros.training.evaluation import cell as cells
 from mmal_ros.training.evaluation.cell import run_cell
-from mmal_ros.training.evaluation.metrics import score_columns
 from mmal_ros.training.evaluation.protocol import random_remainder, time_blocked
 from mmal_ros.training.evaluation.settings import (
     ALL_LABELS,
@@ -27,6 +26,7 @@ from mmal_ros.training.evaluation.settings import (
     Settings,
 )
 from mmal_ros.training.evaluation.table import ResultsTable
+from mmal_ros.training.metrics import score_columns
 from mmal_ros.training.policy.policies import trained_criteria
 from mmal_ros.training.policy.settings import PRODUCT
 

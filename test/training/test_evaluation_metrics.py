@@ -12,8 +12,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from mmal_ros.training.evaluation.bootstrap import band, expanded_level
 from mmal_ros.training.evaluation.curves import area_under_curve, labels_to_reach
-from mmal_ros.training.evaluation.metrics import NO_ANSWER, constant, majority, score, score_columns
 from mmal_ros.training.evaluation.settings import COLUMNS
+from mmal_ros.training.metrics import NO_ANSWER, constant, majority, score, score_columns
 
 levels = st.integers(0, 2)
 

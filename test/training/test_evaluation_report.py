@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 
 from mmal_ros.datatypes import Modality
-from mmal_ros.training.evaluation import provenance
+from mmal_ros.training import provenance
 from mmal_ros.training.evaluation.report import Origin, write_report
 from mmal_ros.training.evaluation.results import Results, View
 from mmal_ros.training.evaluation.settings import ALL_LABELS, BEFORE, OWN_DATA_ONLY

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from mmal_ros.datatypes import Modality
 from mmal_ros.selector import Candidates, Criterion, FirstAsked
 from mmal_ros.training.data import load_data_set
-from mmal_ros.training.evaluation.metrics import NO_ANSWER, score_columns
 from mmal_ros.training.evaluation.protocol import random_remainder, time_blocked
 from mmal_ros.training.evaluation.settings import (
     ALL_LABELS,
@@ -35,6 +34,7 @@ from mmal_ros.training.evaluation.settings import (
 from mmal_ros.training.group.models import GroupModel, GroupSettings
 from mmal_ros.training.group.store import stored_group
 from mmal_ros.training.group.windows import FEATURE_FUSION
+from mmal_ros.training.metrics import NO_ANSWER, score_columns
 from mmal_ros.training.people import DataSet, PersonWindows
 from mmal_ros.training.person.personalise import PERSONALISERS, Opinions, Personalisation, group_only, personalise
 from mmal_ros.training.policy.policies import trained_criteria
@@ -76,8 +76,8 @@ def run_cell(cell: Cell, settings: Settings) -> list[Row]:
 
 def candidates_of(group: GroupModel, windows: PersonWindows) -> Candidates:
     """Windows of a person as selectors see them, in the order of `windows`, which has to be that of time."""
-    opinions = group_only(group, windows).opinions(windows)
-    vectors = window_vectors(windows.features, windows.mask, group.scale_of(windows))
+    known = group_only(group, windows)
+    opinions, vectors = known.opinions(windows), window_vectors(windows.features, windows.mask, known.scale)
     return Candidates(opinions.probabilities[0], opinions.heard, vectors, windows.times_s)
 
 

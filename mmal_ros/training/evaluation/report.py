@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mmal_ros.model_card import write_atomically
+from mmal_ros.files import write_atomically
 from mmal_ros.training.evaluation import figures, tables
 from mmal_ros.training.evaluation.results import Results, View
 from mmal_ros.training.evaluation.settings import RANDOM_REMAINDER, TIME_BLOCKED, Protocol, Settings

@@ -10,7 +10,6 @@ Only the process that hands out the cells writes, so workers on other machines n
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmal_ros.model_card import write_atomically
+from mmal_ros.files import replacing, write_atomically
 from mmal_ros.training.evaluation.settings import COLUMNS, KEY, Cell, Row, Settings
 
 SETTINGS_NAME = "settings.json"
@@ -53,13 +52,8 @@ class ResultsTable:
         """Keep the rows of a finished cell and the code they are from; raises TableError when they are not right."""
         _check(cell, rows)
         table = pa.Table.from_pylist(list(rows)).replace_schema_metadata({COMMIT_KEY: commit.encode()})
-        path = self._path(cell)
-        scratch = path.with_name(f".{path.name}.new")
-        with scratch.open("wb") as file:
-            pq.write_table(table, file)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
+        with replacing(self._path(cell)) as scratch:
+            pq.write_table(table, scratch)
 
     def read(self, cells: Sequence[Cell]) -> pa.Table:
         """The rows of these finished cells as one table, in the order of the cells."""
@@ -77,9 +71,8 @@ class ResultsTable:
 
 def write_table(table: pa.Table, path: Path) -> pd.DataFrame:
     """Write all rows into one file, whole or not at all; returns them."""
-    scratch = path.with_name(f".{path.name}.new")
-    pq.write_table(table, scratch)
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        pq.write_table(table, scratch)
     return table.to_pandas()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -28,23 +27,11 @@ class ExportError(RuntimeError):
     """The exported graph does not compute what was trained; nothing was written."""
 
 
-@contextmanager
-def complete_or_not_at_all(path: Path) -> Iterator[Path]:
-    """Where to write: the file gets its name when everything went well, and is removed when not."""
-    scratch = path.with_name(f".{path.name}.new")
-    try:
-        yield scratch
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
 def check(path: Path, difference: float) -> None:
-    """Refuse a file, named for what it will be, that differs from what was trained; raises ExportError."""
+    """Refuse a graph that differs from what was trained, naming the file it was to be; raises ExportError."""
     if not difference <= TOLERANCE:  # NaN is refused, too
-        name = path.name.removeprefix(".").removesuffix(".new")
         raise ExportError(
-            f"{name}: ONNX Runtime differs by {difference:.1e} from what was trained, allowed {TOLERANCE}"
+            f"{path.name}: ONNX Runtime differs by {difference:.1e} from what was trained, allowed {TOLERANCE}"
         )
 
 

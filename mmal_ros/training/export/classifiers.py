@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
 from mmal_ros.datatypes import STEPS_PER_WINDOW
+from mmal_ros.files import replacing
 from mmal_ros.models import INPUTS, OUTPUT
-from mmal_ros.training.export.checked import BATCHES, check, complete_or_not_at_all, export_module
+from mmal_ros.onnx_session import open_session
+from mmal_ros.training.export.checked import BATCHES, check, export_module
 from mmal_ros.training.group.networks import EngagementLSTM
 
 
@@ -21,14 +22,14 @@ def export_classifier(network: EngagementLSTM, path: Path) -> None:
         ExportError: probabilities differ by more than 1e-5 from torch's.
     """
     example = (torch.zeros(1, STEPS_PER_WINDOW, network.size), torch.ones(1, STEPS_PER_WINDOW))
-    with complete_or_not_at_all(path) as scratch:
+    with replacing(path) as scratch:
         export_module(network, scratch, example, INPUTS, OUTPUT)
-        check(scratch, largest_difference(network, scratch))
+        check(path, largest_difference(network, scratch))
 
 
 def largest_difference(network: EngagementLSTM, path: Path) -> float:
     """Largest difference between torch and the file over random windows, half of their steps masked."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     generator = np.random.default_rng(0)
     differences = []
     for batch in BATCHES:

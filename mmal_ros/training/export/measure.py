@@ -15,7 +15,7 @@ from mmal_ros.engagement import EngagementEstimator
 from mmal_ros.models import ModelSet
 from mmal_ros.selector import MMQL, P_RIGHT, Candidates
 from mmal_ros.training.data.cutting import WINDOW_S
-from mmal_ros.training.evaluation.metrics import NO_ANSWER, constant, majority, score
+from mmal_ros.training.metrics import NO_ANSWER, Score, constant, majority, score
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.window_columns import WindowColumns
 
@@ -82,12 +82,14 @@ def _modality(modality: Modality, estimates: Sequence[Estimate], truth: Levels) 
 
 
 def _scores(truth: Levels, answers: Levels) -> dict[str, float]:
-    found = score(truth, answers)
-    return {"accuracy": round(found.accuracy, DIGITS), "macro_f1": round(found.f1_all, DIGITS)}
+    return _rounded(score(truth, answers))
 
 
 def _constant(truth: Levels) -> dict[str, float]:
-    found = constant(truth, majority(truth))
+    return _rounded(constant(truth, majority(truth)))
+
+
+def _rounded(found: Score) -> dict[str, float]:
     return {"accuracy": round(found.accuracy, DIGITS), "macro_f1": round(found.f1_all, DIGITS)}
 
 

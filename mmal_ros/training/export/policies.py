@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 
+from mmal_ros.files import replacing
+from mmal_ros.onnx_session import open_session
 from mmal_ros.selector.policy import PROBABILITY_RIGHT, Q_VALUES, STATE
-from mmal_ros.training.export.checked import BATCHES, check, complete_or_not_at_all, export_module
+from mmal_ros.training.export.checked import BATCHES, check, export_module
 from mmal_ros.training.policy.q_functions import QNetwork
 from mmal_ros.training.policy.vote_right import VoteRight
 
@@ -22,14 +23,14 @@ def export_policy(policy: Policy, path: Path) -> None:
     Raises:
         ExportError: the outputs differ from torch's by more than 1e-5, relative where they are above 1.
     """
-    with complete_or_not_at_all(path) as scratch:
+    with replacing(path) as scratch:
         export_module(policy, scratch, (torch.zeros(1, policy.size),), [STATE], _output(policy))
-        check(scratch, largest_policy_difference(policy, scratch))
+        check(path, largest_policy_difference(policy, scratch))
 
 
 def largest_policy_difference(policy: Policy, path: Path) -> float:
     """Largest difference between torch and the file over random states, relative where the output is above 1."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     random = np.random.default_rng(0)
     differences = []
     for batch in BATCHES:

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import ExtraTreesClassifier
 
 from mmal_ros.datatypes import FloatArray
+from mmal_ros.files import replacing
 from mmal_ros.model_card import OPSET
+from mmal_ros.onnx_session import open_session
 from mmal_ros.second_opinion import PROBABILITIES, VECTOR
-from mmal_ros.training.export.checked import check, complete_or_not_at_all
+from mmal_ros.training.export.checked import check
 
 TREES_OPSET = 3
 """Of the domain ai.onnx.ml, the one that belongs to opset 17."""
@@ -32,15 +33,15 @@ def export_second_opinion(trees: ExtraTreesClassifier, path: Path) -> None:
     Raises:
         ExportError: probabilities differ by more than 1e-5 from scikit-learn's.
     """
-    with complete_or_not_at_all(path) as scratch:
+    with replacing(path) as scratch:
         scratch.write_bytes(_converted(trees).SerializeToString())
-        check(scratch, largest_trees_difference(trees, scratch))
+        check(path, largest_trees_difference(trees, scratch))
 
 
 def largest_trees_difference(trees: ExtraTreesClassifier, path: Path) -> float:
     """Largest difference of a probability between scikit-learn and the file."""
     vectors = _on_the_edge(trees)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     (found,) = session.run([PROBABILITIES], {VECTOR: vectors})
     return float(np.abs(found - trees.predict_proba(vectors)).max())
 

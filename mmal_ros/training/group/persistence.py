@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from mmal_ros.datatypes import FloatArray, Level
-from mmal_ros.training.people import PersonWindows
+from mmal_ros.training.people import PersonWindows, evenly
 
 MOST_WINDOWS = 400
 """Windows of a person whose pairs are compared: 400 give 80,000 pairs."""
@@ -84,7 +84,7 @@ def _transition(
 
 def _agreement(person: PersonWindows) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Distance in s, agreement above chance and weight of each group of pairs of a person's windows."""
-    rows = np.unique(np.linspace(0, len(person) - 1, min(len(person), MOST_WINDOWS)).astype(np.int64))
+    rows = evenly(len(person), MOST_WINDOWS)
     times_s, labels = person.times_s[rows], person.labels[rows]
     shares = np.bincount(labels) / len(labels)
     chance = float((shares**2).sum())

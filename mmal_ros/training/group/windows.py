@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FloatArray, Modality
 from mmal_ros.training.group.fit import Windows, statistics
-from mmal_ros.training.people import PersonWindows
+from mmal_ros.training.people import PersonWindows, evenly
 from mmal_ros.window_vectors import Scale
 
 FEATURE_FUSION = "feature-fusion"
@@ -96,4 +96,4 @@ def thinned(person: PersonWindows, count: int) -> PersonWindows:
     """At most `count` windows, evenly taken."""
     if len(person) <= count:
         return person
-    return person.take(np.linspace(0, len(person) - 1, count).astype(np.int64))
+    return person.take(evenly(len(person), count))

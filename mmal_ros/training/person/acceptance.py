@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.training.group.models import GroupModel
+from mmal_ros.training.metrics import score
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.person.personalise import Personalisation, personalise
 
@@ -69,16 +70,8 @@ def judge(
     tested = np.concatenate([held_out[i] for i in usable])
     answers = [candidates.opinions(pool.take(labelled[held_out[i]])).levels[run] for run, i in enumerate(usable)]
     truth = pool.labels[labelled[tested]]
-    before, after = macro_f1(truth, in_use[tested]), macro_f1(truth, np.concatenate(answers))
-    return _verdict(before, after, len(tested))
-
-
-def macro_f1(truth: NDArray[np.int64], answers: NDArray[np.int64]) -> float:
-    """Mean F1 over the classes that occur in the truth; an answer of -1 is wrong."""
-    classes = np.unique(truth)
-    hits = np.array([((truth == c) & (answers == c)).sum() for c in classes])
-    sizes = np.array([(truth == c).sum() + (answers == c).sum() for c in classes])
-    return float((2 * hits / sizes).mean())
+    before, after = score(truth, in_use[tested]), score(truth, np.concatenate(answers))
+    return _verdict(before.f1_present, after.f1_present, len(tested))
 
 
 def _away_from(

@@ -21,7 +21,7 @@ from mmal_ros.training.group.grouped import GroupedClassifiers, class_balanced
 from mmal_ros.training.group.models import GroupModel, score
 from mmal_ros.training.group.persistence import spread
 from mmal_ros.training.group.windows import FEATURE_FUSION, inputs, standardised
-from mmal_ros.training.people import PersonWindows
+from mmal_ros.training.people import PersonWindows, evenly
 from mmal_ros.window_vectors import Scale, window_vectors
 
 Rows = NDArray[np.int64]
@@ -169,10 +169,7 @@ def _lesson(weights: FloatArray, labelled: Rows, most: int) -> Lesson:
     likeliest = weights.max(axis=1)
     clear = (weights == likeliest[:, None]).sum(axis=1) == 1  # half-way between two labels that differ nothing is known
     around = np.setdiff1d(np.flatnonzero(clear & (likeliest >= LEAST_WEIGHT)), labelled)
-    taken = around[
-        np.unique(np.linspace(0, len(around) - 1, max(0, min(len(around), most - len(labelled)))).astype(int))
-    ]
-    rows = np.concatenate([labelled, taken])
+    rows = np.concatenate([labelled, around[evenly(len(around), most - len(labelled))]])
     return rows, weights[rows].argmax(axis=1), likeliest[rows]
 
 

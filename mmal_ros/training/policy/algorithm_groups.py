@@ -32,8 +32,8 @@ class GroupTraining:
         self.folds = folds_of(len(people), SETTINGS.folds)
         left_out = [frozenset(people[i].code for i in fold) for fold in self.folds]
         runs = [Run(seed, budget, codes) for codes in (frozenset[str](), *left_out)]
-        known = [standardised(person, self.scale) for person in people]
-        self.states = LearnedStates(known, heard_modalities(people), runs, settings, device)
+        self.known = [standardised(person, self.scale) for person in people]
+        self.states = LearnedStates(self.known, heard_modalities(people), runs, settings, device)
         self.training = Training(self.states, runs, settings, device)
 
     def group(self) -> GroupModel:
@@ -41,12 +41,12 @@ class GroupTraining:
         networks = {name: grouped.network(0) for name, grouped in self.states.classifiers.items()}
         held_out = tuple(self._scored(i, run) for run, fold in enumerate(self.folds, 1) for i in fold)
         share = max(1, SETTINGS.replayed // len(self.people))
-        replayed = joined([thinned(standardised(person, self.scale), share) for person in self.people])
+        replayed = joined([thinned(person, share) for person in self.known])
         return GroupModel(networks, self.scale, SETTINGS.centred, persistence_s(self.people), held_out, replayed)
 
     def _scored(self, index: int, run: int) -> Scored:
         person = self.people[index]
         networks = {name: grouped.take([run]) for name, grouped in self.states.classifiers.items()}
-        probabilities, heard = score(networks, standardised(person, self.scale))
+        probabilities, heard = score(networks, self.known[index])
         vectors = window_vectors(person.features, person.mask, self.scale)
         return Scored(person.code, probabilities[0], heard, vectors, person.labels)

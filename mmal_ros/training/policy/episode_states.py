@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmal_ros.datatypes import Level, Modality
+from mmal_ros.datatypes import FloatArray, Level, Modality
 from mmal_ros.selector.state import StateForm, policy_state, vote
 from mmal_ros.training.group.grouped import GroupedClassifiers, class_balanced
 from mmal_ros.training.group.models import Scored
@@ -65,7 +65,10 @@ class FrozenStates:
 
         With `content` the state is what the windows hold (cont = 1) in place of what the classifiers say of them.
         """
-        made = {id(people): _frozen(people, form, device, content) for people in scored}  # runs may share their people
+        made = {  # runs may share their people
+            id(people): tuple(torch.from_numpy(part).to(device) for part in states_of(people, form, content))
+            for people in scored
+        }
         self._states = [made[id(people)][0] for people in scored]
         self._right = [made[id(people)][1] for people in scored]
         self.size = self._states[0].shape[1]
@@ -218,11 +221,11 @@ def _joined_inputs(people: Sequence[PersonWindows], name: str, device: str) -> t
     return (*known, np.concatenate(heard))
 
 
-def _frozen(people: Sequence[Scored], form: StateForm, device: str, content: bool) -> tuple[Tensor, Tensor]:
-    """States (N, S) of all windows, and whether the vote is right (N,)."""
+def states_of(people: Sequence[Scored], form: StateForm, content: bool = False) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """States (N, S) of all windows of these people, and whether the vote is right there (N,); `content`: cont = 1."""
     states = np.concatenate([p.vectors if content else policy_state(p.probabilities, p.heard, form) for p in people])
     right = np.concatenate([vote(p.probabilities, p.heard) == p.labels for p in people])
-    return torch.from_numpy(states).to(device), torch.from_numpy(right).to(device)
+    return states, right
 
 
 def _consecutive(lengths: Sequence[int]) -> list[Rows]:

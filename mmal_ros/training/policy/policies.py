@@ -22,18 +22,19 @@ from mmal_ros.selector import (
     policy_state,
     utility_of_q,
     utility_of_right,
-    vote,
 )
 from mmal_ros.training.fingerprints import of_code
 from mmal_ros.training.group.models import GroupModel
-from mmal_ros.training.policy.episode_states import FrozenStates
+from mmal_ros.training.policy.episode_states import FrozenStates, states_of
 from mmal_ros.training.policy.mmql import Training, train
 from mmal_ros.training.policy.q_functions import QNetwork
 from mmal_ros.training.policy.settings import PRODUCT, MMQLSettings, Run
 from mmal_ros.training.policy.vote_right import VoteRight, fit_vote_right
 
-CODE = [Path(__file__).with_name(f"{name}.py") for name in ("mmql", "q_learning", "q_functions", "episode_states")]
-"""What makes a policy: other code, other file."""
+CODE = of_code(
+    Path(__file__).with_name(f"{name}.py") for name in ("mmql", "q_learning", "q_functions", "episode_states")
+)
+"""What makes a policy: other code, other file. As it was when it was imported, for that is what runs."""
 BUDGET = 100
 """Labels per episode, the largest of the paper's budgets: the optimum does not depend on it (MMQL is a detector of
 wrong votes), and 100 episodes of 5 or 20 labels are too few updates to come near it."""
@@ -59,7 +60,7 @@ def learned_policy(
     With a folder the training goes on from what is there of it, and stays there when it is finished.
     """
     training = policy_training(group, Run(seed, BUDGET), settings)
-    train(training, folder and folder / f"{training.identity[:16]}-{of_code(CODE)[:8]}.pt", every=25)
+    train(training, folder and folder / f"{training.identity[:16]}-{CODE[:8]}.pt", every=25)
     return training.policy(0)
 
 
@@ -71,29 +72,28 @@ def policy_training(group: GroupModel, run: Run, settings: MMQLSettings, device:
 def learned_control(group: GroupModel, settings: MMQLSettings = PRODUCT) -> VoteRight:
     """The probability that the vote is right, learned from the same windows; nothing is random."""
     people = group.held_out
-    states = np.concatenate([policy_state(p.probabilities, p.heard, settings.state) for p in people])
-    right = np.concatenate([vote(p.probabilities, p.heard) == p.labels for p in people])
-    return fit_vote_right(states, right, np.repeat(np.arange(len(people)), [len(p.labels) for p in people]))
+    return fit_vote_right(
+        *states_of(people, settings.state), np.repeat(np.arange(len(people)), [len(p.labels) for p in people])
+    )
 
 
 def q_criterion(network: QNetwork, settings: MMQLSettings) -> Criterion:
     """Q(ask) - Q(no) of each candidate."""
-
-    def utility(candidates: Candidates) -> FloatArray:
-        content_free = policy_state(candidates.probabilities, candidates.heard, settings.state)
-        state = candidates.features if settings.content else content_free
-        with torch.no_grad():
-            return utility_of_q(network(torch.from_numpy(state)).numpy())
-
-    return utility
+    return lambda candidates: utility_of_q(_answers(network, candidates, settings))
 
 
 def right_criterion(control: VoteRight, settings: MMQLSettings) -> Criterion:
     """-0.05 - (2p - 1) of each candidate: above 0 where the vote is right with p < 0.475."""
+    return lambda candidates: utility_of_right(_answers(control, candidates, settings)[:, 0])
 
-    def utility(candidates: Candidates) -> FloatArray:
-        state = policy_state(candidates.probabilities, candidates.heard, settings.state)
-        with torch.no_grad():
-            return utility_of_right(control(torch.from_numpy(state)).numpy()[:, 0])
 
-    return utility
+def _answers(policy: QNetwork | VoteRight, candidates: Candidates, settings: MMQLSettings) -> FloatArray:
+    """(N, 2) or (N, 1), what the policy says of the state, or of the content, of each candidate."""
+    state = (
+        candidates.features
+        if settings.content
+        else policy_state(candidates.probabilities, candidates.heard, settings.state)
+    )
+    with torch.no_grad():
+        answers: FloatArray = policy(torch.from_numpy(state)).numpy()
+    return answers

@@ -1,0 +1,14 @@
+"""Sentences that several commands say alike."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """That there is no `what` of that name, and which was probably meant, or which there are."""
+    there = list(known)
+    close = difflib.get_close_matches(name, there, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"choose from {', '.join(there)}"
+    return f"there is no {what} '{name}'; {hint}"
