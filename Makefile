@@ -10,8 +10,8 @@ SOURCES := setup.py constraints.txt $(shell find mmal_msgs -type f -not -path '*
 
 # libgl1, libglib2.0-0: OpenCV. portaudio19-dev, g++, python3-dev: PyAudio and the messages are compiled here.
 DEBIAN_RUN := python3-venv python3-dev g++ libgl1 libglib2.0-0 libportaudio2 portaudio19-dev
-# A sound server, a system bus and its tools: the tests use the real ones.
-DEBIAN_TEST := $(DEBIAN_RUN) dbus pulseaudio pulseaudio-utils libasound2-plugins
+# A browser, a sound server, a system bus and its tools: the tests use the real ones.
+DEBIAN_TEST := $(DEBIAN_RUN) chromium dbus pulseaudio pulseaudio-utils libasound2-plugins
 
 .PHONY: help demo test lint bench model clean
 help:  ## this list
@@ -40,15 +40,15 @@ clean:  ## remove what was built and installed here
 
 $(VENV)/.run: $(SOURCES) | $(VENV)/.python
 	@./scripts/debian_packages $(DEBIAN_RUN)
-	@echo "installing into $(VENV) (about 1.7 GB, a few minutes) ..."
-	@$(PIP) -e '.[robot,synthetic,ros]'
+	@echo "installing into $(VENV) (about 2.9 GB, a few minutes) ..."
+	@$(PIP) -e '.[robot,synthetic,ros,session,review,train]'
 	@$(PIP) ./mmal_msgs
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
 	@./scripts/debian_packages $(DEBIAN_TEST)
 	@echo "installing what the tests need ..."
-	@$(PIP) -e '.[robot,synthetic,ros,test]'
+	@$(PIP) -e '.[robot,synthetic,ros,session,review,train,test]'
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.python:

@@ -30,6 +30,15 @@ TRAIN = [
     "PyYAML>=6",
 ]
 CLUSTER = ["ray>=2.40"]
+SESSION = [
+    "mcap>=1.2",  # the bag: the format of ROS 2, Foxglove and rosbags
+    "zstandard>=0.22",
+    "SQLAlchemy>=2.0",
+    "av>=12",
+    "krippendorff>=0.8",  # alpha of several coders
+    "pympi-ling>=1.70",  # ELAN
+]
+REVIEW = ["fastapi>=0.110", "uvicorn>=0.29", "Jinja2>=3.1"]
 
 
 def share_files() -> list[tuple[str, list[str]]]:
@@ -71,18 +80,26 @@ setup(
         ],
         "synthetic": SYNTHETIC,
         "ros": ROS_WHEELS,
+        "session": SESSION,
+        "review": REVIEW,
         "train": TRAIN,
         "cluster": CLUSTER,
         "test": [
             *TRAIN,
             *CLUSTER,
             *SYNTHETIC,
+            *SESSION,
+            *REVIEW,
             "bumble==0.0.236",
+            "httpx>=0.27",  # FastAPI's test client
             "hypothesis>=6",
+            "jsonschema>=4",
             "mypy>=1.11",
+            "playwright>=1.40",  # drives Debian's Chromium
             "psutil>=5",
             "pytest<9",  # launch_testing's plugin
             "pytest-timeout>=2",
+            "rosbags>=0.10",  # reads our bags as others would
             "ruff>=0.6",
         ],
     },

@@ -1,4 +1,7 @@
-"""Where the package's own files are: in a checkout, in a virtual environment, in a ROS installation."""
+"""Where the package's own files are: in a checkout, in a virtual environment, in a ROS installation.
+
+And where its user's are: sessions and personal models, in `$MMAL_HOME`, or else in `~/mmal`.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,23 @@ def model_folders() -> list[Path]:
     return [folder / "models" for folder in share_folders()]
 
 
+def home() -> Path:
+    """The folder of everything that is recorded and learned on this machine."""
+    return Path(os.environ.get("MMAL_HOME", "") or Path.home() / "mmal").expanduser()
+
+
+def sessions_folder() -> Path:
+    """Where sessions are recorded to, unless told otherwise."""
+    return home() / "sessions"
+
+
+def personal_models_folder() -> Path:
+    """Where the model sets of participants are, one folder each, unless told otherwise."""
+    return home() / "models"
+
+
 def find_model(name: str) -> Path:
-    """The folder of a model set: a path as it is, or the name of one that comes with the package."""
+    """The folder of a model set: a path as it is, a participant's code, or the name of one that comes along."""
     path = Path(name).expanduser()
-    packaged = (folder / name for folder in model_folders() if (folder / name).is_dir())
-    return path if path.exists() else next(packaged, path)
+    named = (folder / name for folder in (personal_models_folder(), *model_folders()) if (folder / name).is_dir())
+    return path if path.exists() else next(named, path)

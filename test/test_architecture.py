@@ -25,7 +25,8 @@ ORDER = (
     {"engagement", "window_stream"},
     {"pipeline", "extraction"},
     {"offline", "recorded_windows", "vision_process"},
-    {"nodes", "training"},
+    {"session"},
+    {"nodes", "training", "review"},
     {"benchmark"},
     {"cli"},
 )
@@ -35,7 +36,12 @@ ROS = {
     *("rclpy", "rcl_interfaces", "builtin_interfaces", "ament_index_python", "rosidl_runtime_py", "std_srvs"),
     *("std_msgs", "sensor_msgs", "diagnostic_msgs", "lifecycle_msgs", "mmal_msgs", "naoqi_bridge_msgs", "hri_msgs"),
 }
-CONFINED = {"nodes": ROS, "training": {"torch", "sklearn", "skactiveml"}, "review": {"fastapi", "uvicorn", "starlette"}}
+CONFINED = {
+    "session": {"sqlalchemy", "mcap", "pympi", "krippendorff"},
+    "nodes": ROS,
+    "training": {"torch", "sklearn", "skactiveml"},
+    "review": {"fastapi", "uvicorn", "starlette", "jinja2"},
+}
 """Libraries that may be imported in one folder only, so that everything else works without them."""
 
 SENSORLESS = {

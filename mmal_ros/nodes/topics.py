@@ -11,9 +11,10 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
 
-from mmal_msgs.msg import Engagement, FeatureFrame, ModelInfo, SignalChunk
-from mmal_msgs.srv import ReloadModel
+from mmal_msgs.msg import Engagement, FeatureFrame, ModelInfo, Query, Recorded, SessionStatus, SignalChunk
+from mmal_msgs.srv import FlagNow, GetBudget, ReloadModel, StartSession, Unflag
 from mmal_ros.datatypes import Modality
 
 SENSOR_DATA = QoSProfile(
@@ -29,6 +30,13 @@ LATCHED = QoSProfile(
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
+KEPT = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=100,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""Few and precious: who comes late, or was started again, gets what was said before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,19 @@ SIGNALS = {
     name: Topic(SignalChunk, f"e4/{name}", SENSOR_DATA)
     for name in ("acc", "bvp", "eda", "temperature", "ibi", "battery", "tag")
 }
+SOUND = Topic(SignalChunk, "sound", SENSOR_DATA)
 ENGAGEMENT = Topic(Engagement, "engagement", RELIABLE)
+QUERY = Topic(Query, "query", KEPT)
+RECORDED = Topic(Recorded, "session/recorded", KEPT)
+SESSION_STATUS = Topic(SessionStatus, "session/status", LATCHED)
 MODEL_INFO = Topic(ModelInfo, "model/info", LATCHED)
 DIAGNOSTICS = Topic(DiagnosticArray, "/diagnostics", RELIABLE)
 RELOAD_MODEL = (ReloadModel, "model/reload")
+START_SESSION = (StartSession, "session/start")
+STOP_SESSION = (Trigger, "session/stop")
+FLAG_NOW = (FlagNow, "selector/flag_now")
+UNFLAG = (Unflag, "selector/unflag")
+GET_BUDGET = (GetBudget, "selector/budget")
 
 
 def camera_topic(name: str) -> Topic:

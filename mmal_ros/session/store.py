@@ -1,0 +1,207 @@
+"""Flags and labels of a session, in SQLite: what was written is on disk when the call returns.
+
+Labels are only added. Several processes may have the file open: the recorder adds flags while a page adds labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import BigInteger, Boolean, Float, String, create_engine, event, select, update
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from mmal_ros.session.card import SessionError
+from mmal_ros.session.folder import make_private
+from mmal_ros.session.records import Flag, Label, LabelValue
+
+BUSY_TIMEOUT_S = 10.0
+"""How long one writer waits for another."""
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class _Flag(_Base):
+    __tablename__ = "flag"
+    window_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    stamp_ns: Mapped[int] = mapped_column(BigInteger)
+    policy: Mapped[str] = mapped_column(String)
+    reason: Mapped[str] = mapped_column(String)
+    utility: Mapped[float] = mapped_column(Float)
+    clip: Mapped[str | None] = mapped_column(String, default=None)
+    withdrawn: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class _Label(_Base):
+    __tablename__ = "label"
+    number: Mapped[int] = mapped_column(primary_key=True)
+    request: Mapped[str] = mapped_column(String, unique=True)
+    window_id: Mapped[int] = mapped_column(BigInteger, index=True)
+    stamp_ns: Mapped[int] = mapped_column(BigInteger)
+    annotator: Mapped[str] = mapped_column(String)
+    value: Mapped[str | None] = mapped_column(String)
+    labelled_ns: Mapped[int] = mapped_column(BigInteger)
+    note: Mapped[str] = mapped_column(String, default="")
+
+
+class SessionStore:
+    """The tables of one session; a context manager. Every method raises SessionError where the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and make it if it is not there."""
+        self.path = path
+        self._engine = _engine(path)
+        with self._clear_errors():
+            if not path.exists():
+                path.touch(0o600)
+            _Base.metadata.create_all(self._engine)
+            make_private(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._engine.dispose()
+
+    def flag(self, flag: Flag) -> None:
+        """Keep a flag. One that is there already is replaced, but keeps its clip."""
+        with self._writing() as session:
+            known = session.get(_Flag, flag.window_id)
+            session.merge(_Flag(**_columns(flag), clip=flag.clip or (known.clip if known else None)))
+
+    def withdraw(self, window_id: int) -> None:
+        """Mark a flag as not to be labelled; it loses its clip's name. Unknown ones are not complained about."""
+        with self._writing() as session:
+            session.execute(update(_Flag).where(_Flag.window_id == window_id).values(withdrawn=True, clip=None))
+
+    def attach_clip(self, window_id: int, clip: str) -> None:
+        """Say where the clip of a flag is."""
+        with self._writing() as session:
+            session.execute(update(_Flag).where(_Flag.window_id == window_id).values(clip=clip))
+
+    def flags(self, *, withdrawn: bool = False) -> list[Flag]:
+        """The flags in the order of time; with those withdrawn only if asked for."""
+        query = select(_Flag).order_by(_Flag.stamp_ns, _Flag.window_id)
+        with self._reading() as session:
+            rows = session.scalars(query if withdrawn else query.where(_Flag.withdrawn.is_(False))).all()
+            return [
+                Flag(row.window_id, row.stamp_ns, row.policy, row.reason, row.utility, row.clip, row.withdrawn)
+                for row in rows
+            ]
+
+    def add_label(self, label: Label, request: str) -> bool:
+        """Add a label; it is on disk when this returns.
+
+        Args:
+            label: what was said.
+            request: names this act of labelling: the same request again adds nothing.
+
+        Returns:
+            Whether it was added; False: this request had been.
+        """
+        return self.add_labels([(label, request)]) == 1
+
+    def add_labels(self, labels: Sequence[tuple[Label, str]]) -> int:
+        """Add several (label, request), all of them or none; returns how many were new."""
+        try:
+            with self._writing() as session:
+                known = set(session.scalars(select(_Label.request).where(_Label.request.in_([r for _, r in labels]))))
+                fresh = {request: label for label, request in labels if request not in known}
+                session.add_all(_row(label, request) for request, label in fresh.items())
+        except IntegrityError:  # two processes with one request at once: the other one was first
+            return 0
+        return len(fresh)
+
+    def labels(self) -> list[Label]:
+        """Everything that was ever said, in the order in which it was said."""
+        with self._reading() as session:
+            return [
+                Label(
+                    row.window_id,
+                    row.stamp_ns,
+                    row.annotator,
+                    None if row.value is None else LabelValue(row.value),
+                    row.labelled_ns,
+                    row.note,
+                )
+                for row in session.scalars(select(_Label).order_by(_Label.number)).all()
+            ]
+
+    def standing_labels(self) -> list[Label]:
+        """What every coder says of every window by now: the last word of each, in the order of time."""
+        return standing(self.labels())
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with self._clear_errors(), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with self._clear_errors(), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except (DatabaseError, OSError) as error:
+            reason = getattr(error, "orig", None) or error
+            raise SessionError(f"{self.path} cannot be used: {reason}") from error
+
+
+def standing(labels: Sequence[Label]) -> list[Label]:
+    """The last word of every coder on every window, without what was taken back, in the order of time.
+
+    A retraction takes back the last label that still stood: the one before it stands again.
+    """
+    said: dict[tuple[int, str], list[Label]] = {}
+    for label in labels:
+        words = said.setdefault((label.window_id, label.annotator), [])
+        if label.value is not None:
+            words.append(label)
+        elif words:
+            words.pop()
+    return sorted((words[-1] for words in said.values() if words), key=lambda word: (word.stamp_ns, word.window_id))
+
+
+def _row(label: Label, request: str) -> _Label:
+    value = None if label.value is None else label.value.value
+    return _Label(
+        request=request,
+        window_id=label.window_id,
+        stamp_ns=label.stamp_ns,
+        annotator=label.annotator,
+        value=value,
+        labelled_ns=label.labelled_ns,
+        note=label.note,
+    )
+
+
+def _columns(flag: Flag) -> dict[str, Any]:
+    return {name: getattr(flag, name) for name in ("window_id", "stamp_ns", "policy", "reason", "utility", "withdrawn")}
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def _make_durable(connection: Any, _: Any) -> None:
+        """A commit is on disk when it returns, and readers do not keep writers waiting."""
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return engine
