@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from mmal_ros.sensors.simulated import simulated_session, simulated_target
 from mmal_ros.sensors.source import Clock, Paced, Source, SourceError
 
 
@@ -32,14 +33,14 @@ SCHEMES: Mapping[Sensor, Mapping[str, str]] = {
         "https": "https://HOST/PATH (MJPEG)",
         "rtsp": "rtsp://HOST/PATH",
         "topic": "topic:/camera/front/image_raw (sensor_msgs/Image, NAO)",
-        "synthetic": "synthetic or synthetic:SEED (a simulated person)",
+        "synthetic": "synthetic or synthetic:SEED or synthetic:SEED/2 (a simulated person; her second session)",
         "none": "none",
     },
     Sensor.MICROPHONE: {
         "device": "device:default or device:NAME-or-INDEX",
         "file": "file:PATH (a sound file, or the sound of a video)",
         "topic": "topic:/audio (naoqi_bridge_msgs/AudioBuffer, NAO)",
-        "synthetic": "synthetic or synthetic:SEED",
+        "synthetic": "synthetic or synthetic:SEED or synthetic:SEED/2",
         "none": "none",
     },
     Sensor.WRISTBAND: {
@@ -47,7 +48,7 @@ SCHEMES: Mapping[Sensor, Mapping[str, str]] = {
         "server": "server:HOST:PORT/DEVICE (E4 streaming server)",
         "heart-rate": "heart-rate:NAME-or-ADDRESS (any strap with the standard Heart Rate Service)",
         "folder": "folder:PATH (an E4 export: a folder, .zip or .tar.gz)",
-        "synthetic": "synthetic or synthetic:SEED",
+        "synthetic": "synthetic or synthetic:SEED or synthetic:SEED/2",
         "none": "none",
     },
 }
@@ -108,14 +109,21 @@ def _check_target(spec: Spec) -> None:
         raise SpecError(f"{spec.sensor} '{spec}': nothing comes after none")
     if spec.scheme in URL_SCHEMES and not re.match(r"\w+://[^/]", spec.target):
         raise SpecError(f"{spec.sensor} '{spec}' names no host; write {SCHEMES[spec.sensor][spec.scheme]}")
-    if spec.scheme == "synthetic" and spec.target and not spec.target.isdecimal():
-        raise SpecError(f"{spec.sensor} '{spec}': the seed must be a whole number, 0 or more")
+    if spec.scheme == "synthetic":
+        _check_simulated(spec)
     if spec.sensor is Sensor.CAMERA and spec.scheme == "device" and not spec.target.isdecimal():
         raise SpecError(f"camera '{spec}': a camera is named by its number, for example device:0")
     if spec.scheme == "server":
         server_address(spec)
     if spec.scheme == "topic" and not spec.target.startswith("/"):
         raise SpecError(f"{spec.sensor} '{spec}': a topic is named in full, for example topic:/{spec.target}")
+
+
+def _check_simulated(spec: Spec) -> None:
+    try:
+        simulated_target(spec.target)
+    except ValueError as error:
+        raise SpecError(f"{spec.sensor} '{spec}': {error}") from error
 
 
 def server_address(spec: Spec) -> tuple[str, int, str]:
@@ -182,9 +190,9 @@ def _file(spec: Spec, start_ns: int) -> Source:
 
 
 def _synthetic(spec: Spec, start_ns: int) -> Source:
-    from mmal_ros.sensors.synthetic import SyntheticCamera, SyntheticMicrophone, SyntheticWristband, simulated_person
+    from mmal_ros.sensors.synthetic import SyntheticCamera, SyntheticMicrophone, SyntheticWristband
 
-    who = simulated_person(int(spec.target or 0))
+    who = simulated_session(*simulated_target(spec.target))
     if spec.sensor is Sensor.CAMERA:
         return SyntheticCamera(*who, start_ns)
     if spec.sensor is Sensor.MICROPHONE:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmal_ros.sensors.simulated import simulated_session
 from mmal_ros.sensors.source import Paced, SourceError
 from mmal_ros.sensors.specs import (
     SCHEMES,
@@ -37,6 +38,7 @@ CAMERA, MICROPHONE, WRISTBAND = Sensor
         (CAMERA, "topic:/camera/front/image_raw", "topic", "/camera/front/image_raw"),
         (CAMERA, " synthetic ", "synthetic", ""),
         (CAMERA, "synthetic:42", "synthetic", "42"),
+        (CAMERA, "synthetic:42/2", "synthetic", "42/2"),
         (CAMERA, "none", "none", ""),
         (MICROPHONE, "device:default", "device", "default"),
         (MICROPHONE, "device:USB Audio: hw:1,0", "device", "USB Audio: hw:1,0"),
@@ -72,6 +74,8 @@ def test_a_right_spec_is_understood(sensor: Sensor, text: str, scheme: str, targ
         (CAMERA, "rtsp:///1", ["rtsp://HOST/PATH"]),
         (CAMERA, "synthetic:child", ["seed must be a whole number"]),
         (CAMERA, "synthetic:²", ["seed must be a whole number"]),
+        (CAMERA, "synthetic:7/0", ["a session after it 1 or more"]),
+        (CAMERA, "synthetic:7/", ["a session after it 1 or more"]),
         (CAMERA, "none:0", ["nothing comes after none"]),
         (MICROPHONE, "devic:default", ["did you mean device:default"]),
         (WRISTBAND, "heartrate:H10", ["did you mean heart-rate:NAME-or-ADDRESS"]),
@@ -164,3 +168,10 @@ def test_a_library_that_is_not_installed_is_named_with_what_to_do() -> None:
     for line, library in zip(lines, ("bleak", "opencv|cv2", "pyaudio"), strict=True):
         assert re.search(library, line, re.IGNORECASE)
         assert re.search("pip install|mmal doctor", line)
+
+
+def test_a_simulated_person_is_herself_in_every_session_but_lives_through_something_else() -> None:
+    (who, first), (same, second) = simulated_session(7), simulated_session(7, 2)
+    assert who == same
+    assert first.segments != second.segments
+    assert simulated_session(7, 2)[1].segments == second.segments
