@@ -93,8 +93,11 @@ def evaluate(
     On a cluster: `mmal evaluate cohort --engine ray --ray-address auto`
     """
     from mmal_ros.training.data import load_data_set
+    from mmal_ros.training.devices import check_device
     from mmal_ros.training.evaluation.settings import settings_of
 
+    if engine is not EngineName.RAY:  # a cluster has other machines than this one
+        check_device(device)
     settings = settings_of(
         data_set=data_set,
         folder=data and data.resolve(),

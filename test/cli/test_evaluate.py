@@ -6,6 +6,7 @@ import sys
 from types import ModuleType
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from mmal_ros.cli.app import app
@@ -65,6 +66,7 @@ def test_a_cell_that_fails_is_exit_code_1_and_its_name(tmp_path, shared_data, mo
         (["swell-kw", "--budgets", "5,ten"], "budgets = 'ten'"),
         (["swell-kw", "--budgets", "5,5"], "named twice"),
         (["swell-kw", "--protocols", "time"], "'time-blocked' or 'random-remainder'"),
+        (["swell-kw", "--device", "gpu"], "not on 'gpu'"),
     ],
 )
 def test_what_cannot_work_is_one_sentence_and_exit_code_2(arguments, sentence):
@@ -73,6 +75,13 @@ def test_what_cannot_work_is_one_sentence_and_exit_code_2(arguments, sentence):
     assert run.stdout == ""
     assert sentence in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what is told where there is no GPU")
+def test_a_gpu_that_is_not_there_is_told_before_anything_is_computed(shared_data):
+    run = mmal("swell-kw", "--data", shared_data / "swell-kw", "--device", "cuda")
+    assert run.exit_code == 2
+    assert "torch finds no GPU here" in run.stderr
 
 
 def test_people_who_are_not_there_are_refused(tmp_path, shared_data):
