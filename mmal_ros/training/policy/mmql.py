@@ -26,8 +26,9 @@ from mmal_ros.training.policy.q_functions import QNetwork
 from mmal_ros.training.policy.q_learning import QLearner, Stretch, Walk
 from mmal_ros.training.policy.settings import MMQLSettings, Pool, Run
 
-SHORTEST, LONGEST = 16, 256
-"""Windows that are scored at once: at least so many as there are labels left to ask for, within these limits."""
+SHORTEST, LONGEST, TOGETHER = 16, 256, 256
+"""Windows of a run that are scored at once: within the first two limits as many as there are labels left to ask for,
+and all runs together about the third at least, for the last few that still go on cost hardly less than all."""
 
 
 class Purpose(IntEnum):
@@ -140,7 +141,8 @@ class Training:
         asked: list[list[int]] = [[] for _ in self.runs]
         position, going = 0, np.arange(len(self.runs))
         while len(going):
-            count = min(int(np.clip(left[going].max(), SHORTEST, LONGEST)), int(lengths[going].min()) - position)
+            wanted = np.clip(max(left[going].max(), TOGETHER // len(going)), SHORTEST, LONGEST)
+            count = min(int(wanted), int(lengths[going].min()) - position)
             rows = np.stack([orders[run][position : position + count + 1] for run in going])
             states, right = self.states.view(going, rows)
             forced = np.stack([_forced(explore[run].random((count, 2)), exploration) for run in going], axis=1)
