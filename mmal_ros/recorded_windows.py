@@ -50,7 +50,7 @@ def score_recording(pipeline: EngagementPipeline, recording: FeatureRecording) -
 def cut_windows(stream: WindowStream, recording: FeatureRecording) -> Iterator[WindowColumns] | None:
     """The windows that a fresh stream would make of a recording, in batches; None: it is not orderly."""
     feature_sets, period_ns = stream.windows.feature_sets, stream.windows.period_ns
-    whole = _with_absent(recording, feature_sets)
+    whole = with_absent(recording, feature_sets)
     if not _acceptable(whole, feature_sets):
         return None
     ends_ns, seen = _due(whole, period_ns, stream.max_delay_ns)
@@ -58,13 +58,13 @@ def cut_windows(stream: WindowStream, recording: FeatureRecording) -> Iterator[W
     if not all(_in_reach(stamps_ns[m], ends_ns + period_ns, seen[m]) for m in stamps_ns):
         return None
     blocks = _slices(len(ends_ns), BLOCK)
-    return chain.from_iterable(_cut(whole, ends_ns[block], _each(seen, block), period_ns) for block in blocks)
+    return chain.from_iterable(cut_at(whole, ends_ns[block], _each(seen, block), period_ns) for block in blocks)
 
 
 # --- whether it is orderly ---------------------------------------------------------------------------------------
 
 
-def _with_absent(recording: FeatureRecording, feature_sets: Mapping[Modality, str]) -> FeatureRecording:
+def with_absent(recording: FeatureRecording, feature_sets: Mapping[Modality, str]) -> FeatureRecording:
     """The recording with no frames of the modalities that it lacks."""
     absent = {m: _no_frames(m, name) for m, name in feature_sets.items() if m not in recording.arrays}
     return FeatureRecording(recording.start_ns, recording.arrays | absent)
@@ -156,7 +156,7 @@ class _Block:
     newest_ns: list[int | None]
 
 
-def _cut(
+def cut_at(
     recording: FeatureRecording, ends_ns: Integers, seen: Mapping[Modality, Integers], period_ns: int
 ) -> Iterator[WindowColumns]:
     """A block of windows, in batches."""

@@ -81,7 +81,7 @@ def read_recording(path: Path) -> FeatureRecording:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaks a damaged file
             content = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise RecordingError(f"{path} is no recording of features: {error}") from error
     if "start_ns" not in content:
         raise RecordingError(f"{path} is no recording of features: it has no 'start_ns'")

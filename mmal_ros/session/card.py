@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from mmal_ros.files import write_atomically
+from mmal_ros.files import replacing
 from mmal_ros.session.records import Privacy
 
 CARD_NAME = "session.json"
@@ -73,7 +73,9 @@ def read_session_card(folder: Path) -> SessionCard:
 
 def write_session_card(folder: Path, card: SessionCard) -> None:
     """Replace the card of a session, as a whole."""
-    write_atomically(folder / CARD_NAME, card.model_dump_json(indent=2) + "\n")
+    with replacing(folder / CARD_NAME) as scratch:
+        scratch.touch(mode=0o600)
+        scratch.write_text(card.model_dump_json(indent=2) + "\n")
 
 
 def schema() -> str:

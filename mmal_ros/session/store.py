@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import BigInteger, Boolean, Float, String, create_engine, event, select, update
+from sqlalchemy import BigInteger, Boolean, Float, String, create_engine, event, func, select, update
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import make_private
@@ -60,7 +63,7 @@ class SessionStore:
         with self._clear_errors():
             if not path.exists():
                 path.touch(0o600)
-            _Base.metadata.create_all(self._engine)
+            _make_tables(self._engine)
             make_private(path)
 
     def __enter__(self) -> Self:
@@ -75,9 +78,10 @@ class SessionStore:
 
     def flag(self, flag: Flag) -> None:
         """Keep a flag. One that is there already is replaced, but keeps its clip."""
+        new = insert(_Flag).values(**asdict(flag))
+        kept = {"clip": func.coalesce(new.excluded.clip, _Flag.clip)}
         with self._writing() as session:
-            known = session.get(_Flag, flag.window_id)
-            session.merge(_Flag(**_columns(flag), clip=flag.clip or (known.clip if known else None)))
+            session.execute(new.on_conflict_do_update(index_elements=["window_id"], set_={**asdict(flag), **kept}))
 
     def withdraw(self, window_id: int) -> None:
         """Mark a flag as not to be labelled; it loses its clip's name. Unknown ones are not complained about."""
@@ -113,14 +117,11 @@ class SessionStore:
 
     def add_labels(self, labels: Sequence[tuple[Label, str]]) -> int:
         """Add several (label, request), all of them or none; returns how many were new."""
-        try:
-            with self._writing() as session:
-                known = set(session.scalars(select(_Label.request).where(_Label.request.in_([r for _, r in labels]))))
-                fresh = {request: label for label, request in labels if request not in known}
-                session.add_all(_row(label, request) for request, label in fresh.items())
-        except IntegrityError:  # two processes with one request at once: the other one was first
+        if not labels:
             return 0
-        return len(fresh)
+        new = insert(_Label).on_conflict_do_nothing(index_elements=["request"])
+        with self._writing() as session:
+            return session.connection().execute(new, [_columns(*entry) for entry in labels]).rowcount
 
     def labels(self) -> list[Label]:
         """Everything that was ever said, in the order in which it was said."""
@@ -155,8 +156,6 @@ class SessionStore:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
-        except IntegrityError:
-            raise
         except (DatabaseError, OSError) as error:
             reason = getattr(error, "orig", None) or error
             raise SessionError(f"{self.path} cannot be used: {reason}") from error
@@ -177,21 +176,17 @@ def standing(labels: Sequence[Label]) -> list[Label]:
     return sorted((words[-1] for words in said.values() if words), key=lambda word: (word.stamp_ns, word.window_id))
 
 
-def _row(label: Label, request: str) -> _Label:
-    value = None if label.value is None else label.value.value
-    return _Label(
-        request=request,
-        window_id=label.window_id,
-        stamp_ns=label.stamp_ns,
-        annotator=label.annotator,
-        value=value,
-        labelled_ns=label.labelled_ns,
-        note=label.note,
-    )
+def _columns(label: Label, request: str) -> dict[str, Any]:
+    return {**asdict(label), "value": None if label.value is None else label.value.value, "request": request}
 
 
-def _columns(flag: Flag) -> dict[str, Any]:
-    return {name: getattr(flag, name) for name in ("window_id", "stamp_ns", "policy", "reason", "utility", "withdrawn")}
+def _make_tables(engine: Engine) -> None:
+    """Where they are not there yet; two processes may come to do so at once."""
+    with engine.begin() as connection:
+        for table in _Base.metadata.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _engine(path: Path) -> Engine:

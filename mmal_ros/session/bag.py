@@ -1,0 +1,167 @@
+"""The bag of a session: a rosbag2 recording in MCAP that `ros2 bag`, Foxglove and the rosbags library open anywhere.
+
+    bag/
+      bag_0.mcap        messages as they came (CDR), with their definitions inside, in chunks compressed with ZSTD
+      metadata.yaml     what rosbag2 wants to know beforehand; there is one as soon as the recording is complete
+      .recording        while a process writes: locked by it, so that the lock goes when the process does
+
+What was flushed survives a power cut. A bag that was cut off has no metadata.yaml: `salvage` mends it.
+
+Sources: mcap.dev/spec; the MCAP profile `ros2`; rosbag2's metadata, version 9 (Jazzy).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from mcap.writer import CompressionType, Writer
+
+from mmal_ros.session.bag_metadata import BAG_FILE, BagTopic, Tally, write_metadata
+from mmal_ros.session.card import SessionError
+from mmal_ros.session.folder import PRIVATE_FILE
+
+LOCK_FILE = ".recording"
+CHUNK_BYTES = 1 << 16
+"""A chunk is closed by `flush`, or when it is as large as this: pictures."""
+LIBRARY = "mmal_ros"
+
+
+class BagWriter:
+    """Writes one bag, from its first message to its index; a context manager. Not for several threads.
+
+    After an OSError (the disk is full) nothing more can be written: `abandon` it, and `salvage` saves what is there.
+    """
+
+    def __init__(self, folder: Path, topics: Sequence[BagTopic]) -> None:
+        """Begin a bag in an empty folder; raises SessionError when that cannot be."""
+        self._folder = folder
+        self._topics = topics
+        try:
+            self._lock = _locked(folder / LOCK_FILE)
+            self._file = _new_file(folder / BAG_FILE)
+            self._tally = Tally()
+            self._writer = started_writer(self._file)
+            self._channels = register(self._writer, topics)
+            self._sync()
+            sync_folder(folder)
+        except OSError as error:
+            raise SessionError(f"no bag can be written to {folder}: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    @property
+    def bytes_written(self) -> int:
+        """Size of the file, as far as it is on disk."""
+        return self._durable_bytes
+
+    def write(self, topic: str, data: bytes, received_ns: int, stamp_ns: int) -> None:
+        """Add a message.
+
+        Args:
+            topic: full name of one of the bag's topics.
+            data: the serialised message, CDR with its encapsulation header.
+            received_ns: when it was received, in nanoseconds since the epoch: the bag's log time.
+            stamp_ns: when it was published, as far as that is known, else the same.
+        """
+        self._tally.count(topic, received_ns)
+        self._writer.add_message(self._channels[topic], received_ns, data, stamp_ns, sequence=self._tally.counts[topic])
+
+    def flush(self) -> None:
+        """All that was written so far is on disk when this returns."""
+        self._writer.flush()
+        self._sync()
+
+    def close(self) -> None:
+        """Complete the bag: index, metadata, and the lock is gone."""
+        self._writer.finish()
+        self._sync()
+        self._file.close()
+        write_metadata(self._folder, self._topics, self._tally)
+        (self._folder / LOCK_FILE).unlink(missing_ok=True)
+        os.close(self._lock)
+        sync_folder(self._folder)
+
+    def abandon(self) -> None:
+        """Give it up as it is; it needs `salvage` then."""
+        with suppress(OSError):  # what could not be written cannot be written now either
+            self._file.close()
+        os.close(self._lock)
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._durable_bytes = self._file.tell()
+
+
+def started_writer(file: IO[bytes]) -> Writer:
+    """An MCAP writer at the beginning of its file, with the settings of all our bags."""
+    writer = Writer(file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
+    writer.start(profile="ros2", library=LIBRARY)
+    return writer
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Whether nobody is writing the bag; if so nobody else will, until this ends."""
+    try:
+        lock = _locked(folder / LOCK_FILE)
+    except BlockingIOError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        (folder / LOCK_FILE).unlink(missing_ok=True)
+        os.close(lock)
+
+
+def sync_folder(folder: Path) -> None:
+    """The names of a folder's files survive a power cut when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def register(writer: Writer, topics: Sequence[BagTopic]) -> dict[str, int]:
+    """Say which topics there will be, and what their messages look like; returns the number of each topic."""
+    schemas: dict[str, int] = {}
+    numbers = {}
+    for topic in topics:
+        if topic.type not in schemas:
+            schemas[topic.type] = writer.register_schema(topic.type, "ros2msg", topic.definition.encode())
+        metadata = {"offered_qos_profiles": json.dumps(list(topic.qos))}
+        numbers[topic.name] = writer.register_channel(topic.name, "cdr", schemas[topic.type], metadata)
+    return numbers
+
+
+def _new_file(path: Path) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE), "wb")
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that holds the lock; raises BlockingIOError when another one does."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor

@@ -1,0 +1,123 @@
+"""Away with a session, or with everything of a participant: what would go, and that it goes.
+
+Files are unlinked and their folders synchronised, not overwritten: a solid-state disk, and many a file system, writes
+new content elsewhere, so overwriting would prove nothing. Who must be sure keeps the sessions on an encrypted disk.
+What was exported or copied elsewhere is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmal_ros.session.bag import LOCK_FILE, claimed, sync_folder
+from mmal_ros.session.card import CARD_NAME, SessionError, checked_code, read_session_card
+from mmal_ros.session.folder import SessionFolder
+
+_FOLDER_NAME = re.compile(r"\d{4}-\d\d-\d\d_(.+)_\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A folder that would go, with all that is in it."""
+
+    path: Path
+    what: str
+    """`session` or `model sets`."""
+    files: int
+    size: int
+    """In bytes; a clip that several sessions share counts in each."""
+
+
+def doomed_session(folder: SessionFolder) -> Doomed:
+    """What would go with a session; raises SessionError where it is a link."""
+    return _doomed(folder.path, "session")
+
+
+def doomed_of(participant: str, sessions: Path, models: Path) -> list[Doomed]:
+    """What would go with a participant: all sessions, also broken ones, and the models learned from them.
+
+    Args:
+        participant: the code.
+        sessions: folder of the sessions.
+        models: folder of the personal model sets.
+
+    Raises:
+        SessionError: there is nothing, or a part of it is a link.
+    """
+    checked_code(participant)
+    found = [_doomed(path, "session") for path in _folders(sessions) if participant in owners(path)]
+    personal = models / participant
+    if personal.is_dir() or personal.is_symlink():
+        found.append(_doomed(personal, "model sets"))
+    if not found:
+        raise SessionError(f"there is nothing of {participant} in {sessions} or {models}")
+    return found
+
+
+def ownerless(sessions: Path) -> list[Path]:
+    """Folders that tell nobody's code any more: whose they are has to be seen by a person."""
+    return [path for path in _folders(sessions) if not owners(path)]
+
+
+def owners(path: Path) -> set[str]:
+    """Whose a session is, by its card and by the name of its folder."""
+    named = _FOLDER_NAME.fullmatch(path.name)
+    found = {named[1]} if named else set()
+    try:
+        return found | {read_session_card(path).participant}
+    except SessionError:
+        return found
+
+
+def is_recording(folder: SessionFolder) -> bool:
+    """Whether a process is writing, or mending, this session right now."""
+    if not (folder.bag / LOCK_FILE).is_file():
+        return False
+    with claimed(folder.bag) as free:
+        return not free
+
+
+def delete(doomed: Sequence[Doomed]) -> None:
+    """Remove all of it, or nothing where one of them is being recorded.
+
+    The card goes last: a removal that is cut off leaves a session that can still be named, and removed again.
+
+    Raises:
+        SessionError: a session is being recorded, or something cannot be removed.
+    """
+    with ExitStack() as claims:
+        for one in doomed:
+            bag = SessionFolder(one.path).bag
+            if bag.is_dir() and not claims.enter_context(claimed(bag)):
+                raise SessionError(f"{one.path.name} is being recorded; stop the recording first. Nothing was removed")
+        for one in doomed:
+            try:
+                _remove(one.path)
+            except OSError as error:
+                raise SessionError(f"{error.filename} cannot be removed: {error.strerror}") from error
+
+
+def _remove(folder: Path) -> None:
+    for part in sorted(folder.iterdir(), key=lambda path: path.name == CARD_NAME):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink()
+    folder.rmdir()
+    sync_folder(folder.parent)
+
+
+def _doomed(path: Path, what: str) -> Doomed:
+    if path.is_symlink():
+        raise SessionError(f"{path} is a link to {path.readlink()}; remove by hand what it points to, then the link")
+    files = [file for file in path.rglob("*") if file.is_symlink() or file.is_file()]
+    return Doomed(path, what, len(files), sum(file.lstat().st_size for file in files))
+
+
+def _folders(sessions: Path) -> Iterator[Path]:
+    return (path for path in (sorted(sessions.iterdir()) if sessions.is_dir() else ()) if path.is_dir())

@@ -1,0 +1,248 @@
+"""Records a session: takes what comes from any thread without waiting, and writes it in a thread of its own.
+
+A flag is said to be recorded when it would survive a power cut, and never before. Features are flushed once a second:
+so much of them a crash may cost. A full disk stops the bag, not the flags, and nothing stops the program.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
+from mmal_ros.session.bag import sync_folder
+from mmal_ros.session.bag_metadata import BagTopic
+from mmal_ros.session.bag_queue import BagQueue
+from mmal_ros.session.card import SessionCard, SessionError, write_session_card
+from mmal_ros.session.clips import ClipRecorder
+from mmal_ros.session.folder import new_session
+from mmal_ros.session.records import Flag, Privacy
+from mmal_ros.session.store import SessionStore
+
+PERIOD_S = 1.0
+"""The bag is flushed, and the disk looked at, so often."""
+UNSAVED = 1000
+"""Flags and clips that may wait for a disk that cannot be written."""
+FREE_TO_START = 1_000_000_000
+"""Bytes."""
+STOP_TIMEOUT_S = 2.0
+CLIPS_TIMEOUT_S = 10.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """Something about a flag that is safely on disk."""
+
+    session: str
+    """Name of its folder."""
+    window_id: int
+    withdrawn: bool = False
+    """The flag is withdrawn, and its clip deleted."""
+    clip: str = ""
+    """File of the clip in the session's folder; empty: none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """What must not be lost, and what to say when it cannot be any more."""
+
+    write: Callable[[], None]
+    says: OnDisk | None
+
+
+class SessionRecorder:
+    """One session, from its start to its stop."""
+
+    def __init__(
+        self,
+        root: Path,
+        card: SessionCard,
+        topics: Sequence[BagTopic],
+        now_ns: Callable[[], int],
+        on_disk: Callable[[OnDisk], None],
+    ) -> None:
+        """Make the folder and begin.
+
+        Args:
+            root: folder of all sessions.
+            card: who, when and with what; its name is filled in.
+            topics: what will be written to the bag.
+            now_ns: the clock that stamps are taken from.
+            on_disk: called from the recorder's thread, for every flag, withdrawal and clip, when it is durable.
+
+        Raises:
+            SessionError: there is no space, or nothing can be written to `root`.
+        """
+        _check_space(root)
+        self.folder = new_session(root, card.participant, card.start_ns)
+        self.card = card.model_copy(update={"name": self.folder.name})
+        self._now_ns = now_ns
+        self._on_disk = on_disk
+        self._known: dict[int, bool] = {}  # window: whether its flag was withdrawn
+        self._facts: deque[_Fact] = deque()
+        self._store_problem = ""
+        self._wake = threading.Event()
+        self._ending = False
+        self._closed = threading.Event()
+        self.bag = BagQueue(self.folder.bag, topics)
+        """Takes messages, and says how much is written."""
+        self._store = SessionStore(self.folder.labels)
+        self._clips = None if card.privacy is Privacy.FEATURES_ONLY else ClipRecorder(self.folder, self._on_clip)
+        try:
+            self._write_card(self.card)  # last: from now on it is a session
+            sync_folder(root)
+        except OSError as error:
+            raise SessionError(f"no session can be written to {root}: {error.strerror}") from error
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def flags(self) -> int:
+        """Windows flagged and not withdrawn, on disk or about to be."""
+        return list(self._known.values()).count(False)
+
+    @property
+    def problem(self) -> str:
+        """Empty: all is well; else one sentence."""
+        return self._store_problem or self.bag.problem
+
+    def picture(self, stamp_ns: int, jpeg: bytes) -> None:
+        """A picture that a clip may want to show."""
+        if self._clips is not None:
+            self._clips.picture(stamp_ns, jpeg)
+
+    def sound(self, stamp_ns: int, values: FloatArray, rate_hz: float) -> None:
+        """Sound that a clip may want to play: mono, -1 to 1, the first value at the stamp."""
+        if self._clips is not None:
+            self._clips.sound(stamp_ns, values, rate_hz)
+
+    def flag(self, flag: Flag) -> None:
+        """Keep a flag, once: what is known already, and what is older than the session, is passed over."""
+        if flag.stamp_ns < self.card.start_ns or self._known.get(flag.window_id) is False:
+            return
+        if self._keep(partial(self._store.flag, flag), self._says(flag.window_id)):
+            self._known[flag.window_id] = False
+            if self._clips is not None:
+                self._clips.cut(flag.window_id, flag.stamp_ns)
+
+    def withdraw(self, window_id: int, stamp_ns: int) -> None:
+        """A flag is not to be labelled; its clip is deleted. Passed over as `flag` does."""
+        if stamp_ns < self.card.start_ns or self._known.get(window_id) is True:
+            return
+        if self._keep(partial(self._withdraw, window_id), self._says(window_id, withdrawn=True)):
+            self._known[window_id] = True
+
+    def name_model(self, model: str) -> None:
+        """Say which model set is in use, where the card does not yet."""
+        if not self.card.model:
+            self.card = self.card.model_copy(update={"model": model})
+            self._keep(partial(self._write_card, self.card), None)
+
+    def stop(self) -> None:
+        """End the session: bag and card are complete when this returns. Clips may take some seconds more."""
+        self._ending = True
+        self._wake.set()
+        if not self._closed.wait(STOP_TIMEOUT_S):
+            log.error("the recording of %s does not end; the disk may be slow", self.folder.name)
+
+    def join(self) -> None:
+        """Wait, after `stop`, for the clips."""
+        self._thread.join(CLIPS_TIMEOUT_S + STOP_TIMEOUT_S)
+
+    def _keep(self, write: Callable[[], None], says: OnDisk | None) -> bool:
+        if len(self._facts) >= UNSAVED:
+            log.error("a flag is lost: %d wait already, because the disk cannot be written", UNSAVED)
+            return False
+        self._facts.append(_Fact(write, says))
+        self._wake.set()
+        return True
+
+    def _says(self, window_id: int, *, withdrawn: bool = False, clip: str = "") -> OnDisk:
+        return OnDisk(self.folder.name, window_id, withdrawn, clip)
+
+    def _withdraw(self, window_id: int) -> None:
+        self._store.withdraw(window_id)
+        if self._clips is not None:
+            self._clips.drop(window_id)
+
+    def _on_clip(self, window_id: int, path: Path) -> None:
+        if self._known.get(window_id) is False:
+            clip = f"{path.parent.name}/{path.name}"
+            self._keep(partial(self._store.attach_clip, window_id, clip), self._says(window_id, clip=clip))
+
+    def _run(self) -> None:
+        due_s = monotonic()
+        while not self._ending:
+            self._wake.wait(max(0.0, due_s - monotonic()))
+            self._wake.clear()
+            self._guarded(self._save)
+            if monotonic() >= due_s:
+                self._guarded(self._tend)
+                due_s = monotonic() + PERIOD_S
+        self._guarded(self._complete)
+        self._closed.set()
+        self._guarded(self._complete_clips)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """The thread's last line of defence: report, and go on with what can go on."""
+        try:
+            work()
+        except Exception as error:
+            log.exception("recording %s", self.folder.name)
+            self._store_problem = f"recording is in trouble: {type(error).__name__}: {error}"
+
+    def _save(self) -> None:
+        """Write what must not be lost, in the order in which it came; what cannot be written now waits."""
+        while self._facts:
+            fact = self._facts[0]
+            try:
+                fact.write()
+            except (SessionError, OSError) as error:
+                self._store_problem = f"flags wait to be written: {error}"
+                return
+            self._store_problem = ""
+            self._facts.popleft()
+            if fact.says is not None:
+                self._on_disk(fact.says)
+
+    def _tend(self) -> None:
+        self.bag.write()
+        if self._clips is not None:
+            self._clips.tick(self._now_ns())
+
+    def _complete(self) -> None:
+        self._save()
+        self.bag.close()
+        end_ns = self._now_ns()
+        end = datetime.fromtimestamp(end_ns / NANOSECONDS_PER_SECOND, UTC)
+        self._write_card(self.card.model_copy(update={"end": end, "end_ns": end_ns}))
+
+    def _complete_clips(self) -> None:
+        if self._clips is not None:
+            self._clips.close(CLIPS_TIMEOUT_S)
+        self._save()
+        self._store.close()
+        if self._facts:
+            log.error("%d flags or clips of %s could not be written", len(self._facts), self.folder.name)
+
+    def _write_card(self, card: SessionCard) -> None:
+        write_session_card(self.folder.path, card)
+        sync_folder(self.folder.path)
+
+
+def _check_space(root: Path) -> None:
+    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if free < FREE_TO_START:
+        raise SessionError(
+            f"{there} has only {free // 1_000_000} MB free; a session needs {FREE_TO_START // 1_000_000} MB to start"
+        )

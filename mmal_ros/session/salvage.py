@@ -1,0 +1,104 @@
+"""A bag that was cut off, by a crash or a power cut, becomes one that opens: every complete chunk, and an index."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from mcap.records import Channel, Message, Schema
+from mcap.stream_reader import StreamReader
+
+from mmal_ros.files import replacing
+from mmal_ros.session.bag import claimed, register, started_writer, sync_folder
+from mmal_ros.session.bag_metadata import BAG_FILE, BagTopic, Tally, is_complete, write_metadata
+from mmal_ros.session.card import SessionError
+from mmal_ros.session.folder import PRIVATE_FILE, SessionFolder
+
+RECORD_LIMIT_BYTES = 1 << 28
+"""No record of ours is larger: a length beyond it is what a cut left behind."""
+log = logging.getLogger(__name__)
+
+
+def ensure_readable(folder: SessionFolder) -> bool:
+    """Mend the bag of a session that was cut off; whoever opens a session calls this first.
+
+    Returns:
+        Whether the bag can be read: False while it is being recorded, and where there is none.
+    """
+    if is_complete(folder.bag):
+        return True
+    if not (folder.bag / BAG_FILE).is_file():
+        return False
+    return salvage(folder)
+
+
+def salvage(folder: SessionFolder) -> bool:
+    """Rewrite an unfinished bag from what is whole in it; as a whole, so that it may be cut off itself.
+
+    Returns:
+        Whether the bag is complete now; False: a process is recording it.
+
+    Raises:
+        SessionError: it cannot be written, for example because the disk is full.
+    """
+    try:
+        with claimed(folder.bag) as free:
+            if free and not is_complete(folder.bag):  # somebody else may have been faster
+                _rewrite(folder.bag)
+            return free
+    except OSError as error:
+        raise SessionError(f"the bag of {folder.name} was cut off and cannot be mended: {error.strerror}") from error
+
+
+def _rewrite(bag: Path) -> None:
+    path = bag / BAG_FILE
+    with replacing(path) as scratch, path.open("rb") as cut:
+        descriptor = os.open(scratch, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, PRIVATE_FILE)
+        with os.fdopen(descriptor, "wb") as mended:
+            topics, tally = _copy(cut, mended)
+    sync_folder(bag)
+    write_metadata(bag, topics, tally)
+    sync_folder(bag)
+    log.warning("%s was cut off: %d messages are saved", bag.parent.name, sum(tally.counts.values()))
+
+
+def _copy(cut: IO[bytes], mended: IO[bytes]) -> tuple[list[BagTopic], Tally]:
+    writer, tally = started_writer(mended), Tally()
+    schemas: dict[int, Schema] = {}
+    topics: dict[int, BagTopic] = {}
+    numbers: dict[int, int] = {}
+    for record in _whole_records(cut):
+        if isinstance(record, Schema):
+            schemas[record.id] = record
+        elif isinstance(record, Channel) and record.id not in topics:
+            topics[record.id] = topic = _topic(record, schemas[record.schema_id])
+            numbers[record.id] = register(writer, [topic])[topic.name]
+        elif isinstance(record, Message):
+            tally.count(topics[record.channel_id].name, record.log_time)
+            number = numbers[record.channel_id]
+            writer.add_message(number, record.log_time, record.data, record.publish_time, record.sequence)
+    writer.finish()
+    return list(topics.values()), tally
+
+
+def _topic(channel: Channel, schema: Schema) -> BagTopic:
+    qos = json.loads(channel.metadata.get("offered_qos_profiles", "[]"))
+    return BagTopic(channel.topic, schema.name, schema.data.decode(), qos)
+
+
+def _whole_records(cut: IO[bytes]) -> Iterator[Any]:
+    """Everything up to where the file stops to make sense."""
+    records = StreamReader(cut, validate_crcs=True, record_size_limit=RECORD_LIMIT_BYTES).records
+    while True:
+        try:
+            record = next(records)
+        except StopIteration:
+            return
+        except Exception as error:  # whatever the reader says of a torn record: it ends here
+            log.info("the bag is whole up to here: %s", error)
+            return
+        yield record

@@ -1,0 +1,227 @@
+"""The bag of a session: others can open it, also when it was cut off anywhere."""
+
+from __future__ import annotations
+
+import random
+import resource
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rclpy.serialization import serialize_message
+from rosbags.highlevel import AnyReader
+
+from mmal_ros.datatypes import FeatureFrame, Modality
+from mmal_ros.nodes.conversions import frame_to_message
+from mmal_ros.nodes.recorded_topics import ALWAYS, SEEN_AND_HEARD, bag_topic
+from mmal_ros.session import bag_queue
+from mmal_ros.session.bag import BagWriter
+from mmal_ros.session.bag_metadata import BAG_FILE, METADATA_FILE, is_complete
+from mmal_ros.session.bag_queue import BagQueue
+from mmal_ros.session.card import SessionError
+from mmal_ros.session.folder import SessionFolder, new_session
+from mmal_ros.session.salvage import ensure_readable
+
+START_NS = 1_790_000_000_000_000_000
+TOPICS = [bag_topic(topic, f"/mmal/{topic.name}") for topic in (*ALWAYS, *SEEN_AND_HEARD)]
+FACE, BODY = "/mmal/features/face", "/mmal/features/body"
+
+
+@pytest.fixture
+def folder(tmp_path) -> SessionFolder:
+    return new_session(tmp_path, "P017", START_NS)
+
+
+@cache  # the bytes between aligned fields are whatever was there: serialised twice is not always the same
+def frame(number: int, modality: Modality = Modality.FACE) -> bytes:
+    """A serialised feature frame that says which one it is; noise, so that it fills the disk."""
+    values = np.random.default_rng(number).normal(size=257).astype(np.float32)
+    values[0] = number
+    message = frame_to_message(FeatureFrame(modality, START_NS + number, values, True, 1.0, "a-set"), "camera")
+    data: bytes = serialize_message(message)
+    return data
+
+
+def write_some(bag: BagWriter, first: int, last: int) -> None:
+    for number in range(first, last):
+        bag.write(FACE, frame(number), START_NS + number * 1000 + 7, START_NS + number * 1000)
+
+
+def numbers_in(folder: SessionFolder) -> list[int]:
+    """Which frames somebody with the rosbags library finds in a bag."""
+    with AnyReader([folder.bag]) as reader:
+        return [int(reader.deserialize(raw, at.msgtype).values[0]) for at, _, raw in reader.messages()]
+
+
+def test_others_can_open_a_bag(folder):
+    """With messages, times, definitions and quality of service, and nothing of ours installed."""
+    with BagWriter(folder.bag, TOPICS) as bag:
+        write_some(bag, 0, 100)
+        bag.write(BODY, frame(100, Modality.BODY), START_NS + 10**9, START_NS + 5)
+
+    with AnyReader([folder.bag]) as reader:
+        assert reader.message_count == 101
+        assert (reader.start_time, reader.end_time) == (START_NS + 7, START_NS + 10**9 + 1)  # the end is exclusive
+        assert set(reader.topics) == {topic.name for topic in TOPICS}
+        assert {topic.msgtype for topic in reader.topics.values()} == {topic.type for topic in TOPICS}
+        (at, received_ns, raw), *_ = reader.messages(connections=[reader.topics[FACE].connections[0]])
+        assert (at.topic, received_ns, bytes(raw)) == (FACE, START_NS + 7, frame(0))
+        message = reader.deserialize(raw, at.msgtype)
+        assert (message.header.frame_id, message.modality, message.feature_set) == ("camera", 0, "a-set")
+        assert "finite numbers" in at.msgdef.data
+        (offered,) = at.ext.offered_qos_profiles
+        assert (offered.depth, offered.reliability.name) == (20, "BEST_EFFORT")
+
+
+def test_a_bag_is_private_and_complete(folder):
+    with BagWriter(folder.bag, TOPICS) as bag:
+        assert not is_complete(folder.bag)
+        write_some(bag, 0, 10)
+    assert sorted(path.name for path in folder.bag.iterdir()) == [BAG_FILE, METADATA_FILE]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.bag.iterdir()} == {0o600}
+    assert bag.bytes_written == (folder.bag / BAG_FILE).stat().st_size
+
+
+def cut_bag(folder: SessionFolder) -> tuple[bytes, list[int]]:
+    """Content of a bag whose process died, and its size whenever ten more messages were on disk."""
+    bag = BagWriter(folder.bag, TOPICS)
+    sizes = []
+    for first in range(0, 100, 10):
+        write_some(bag, first, first + 10)
+        bag.flush()
+        sizes.append(bag.bytes_written)
+    write_some(bag, 100, 103)  # never flushed
+    bag.abandon()
+    return (folder.bag / BAG_FILE).read_bytes(), sizes
+
+
+def restored(folder: SessionFolder, content: bytes) -> list[int]:
+    """What is found in a bag that was left behind with this content."""
+    (folder.bag / METADATA_FILE).unlink(missing_ok=True)
+    (folder.bag / BAG_FILE).write_bytes(content)
+    assert ensure_readable(folder)
+    return numbers_in(folder)
+
+
+def test_a_bag_that_is_cut_off_anywhere_keeps_every_flushed_message(folder):
+    content, sizes = cut_bag(folder)
+    places = [0, 7, 20, *random.Random(4).sample(range(sizes[-1]), 8), sizes[3] - 1, sizes[3]]
+    for place in places:
+        flushed = 10 * sum(size <= place for size in sizes)
+        found = restored(folder, content[:place])
+        assert found == list(range(len(found)))
+        assert len(found) >= flushed, f"cut at {place}"
+
+
+@pytest.mark.parametrize("tail", [b"\0" * 5000, b"\x06" + b"\xff" * 5000, bytes(range(256)) * 20])
+def test_what_a_power_cut_leaves_behind_a_bag_does_no_harm(folder, tail):
+    content, sizes = cut_bag(folder)
+    assert restored(folder, content[: sizes[4]] + tail) == list(range(50))
+
+
+def test_a_chunk_that_does_not_read_as_it_was_written_is_not_believed(folder):
+    content, sizes = cut_bag(folder)
+    middle = (sizes[5] + sizes[6]) // 2
+    wrong = bytes([content[middle] ^ 0xFF])
+    assert restored(folder, content[:middle] + wrong + content[middle + 1 :]) == list(range(60))
+
+
+def test_a_mended_bag_is_whole_and_private(folder):
+    content, _ = cut_bag(folder)
+    restored(folder, content)
+    assert sorted(path.name for path in folder.bag.iterdir()) == [BAG_FILE, METADATA_FILE]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.bag.iterdir()} == {0o600}
+    with AnyReader([folder.bag]) as reader:
+        assert set(reader.topics) == {topic.name for topic in TOPICS}
+        assert reader.topics[FACE].connections[0].ext.offered_qos_profiles[0].depth == 20
+
+
+def test_nobody_mends_a_bag_that_is_being_written(folder):
+    with BagWriter(folder.bag, TOPICS) as bag:
+        write_some(bag, 0, 10)
+        bag.flush()
+        before = (folder.bag / BAG_FILE).read_bytes()
+        assert not ensure_readable(folder)
+        assert (folder.bag / BAG_FILE).read_bytes() == before
+        write_some(bag, 10, 20)
+    assert ensure_readable(folder)
+    assert numbers_in(folder) == list(range(20))
+
+
+def test_a_session_without_a_bag_cannot_be_read_and_is_not_given_one(folder):
+    assert not ensure_readable(folder)
+    assert list(folder.bag.iterdir()) == []
+
+
+def test_two_recorders_do_not_write_one_bag(folder):
+    with BagWriter(folder.bag, TOPICS) as bag:
+        with pytest.raises(SessionError, match="no bag can be written"):
+            BagWriter(folder.bag, TOPICS)
+        write_some(bag, 0, 10)
+    assert numbers_in(folder) == list(range(10))
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """The system refuses to let a file grow further, as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def queue_some(queue: BagQueue, first: int, last: int) -> None:
+    for number in range(first, last):
+        queue.add(FACE, frame(number), START_NS + number, START_NS + number)
+    queue.write()
+
+
+def test_a_disk_that_cannot_be_written_ends_the_bag_and_nothing_else(folder):
+    queue = BagQueue(folder.bag, TOPICS)
+    queue_some(queue, 0, 100)
+    assert queue.problem == ""
+    with largest_file(queue.bytes_written + 1000):
+        queue_some(queue, 100, 300)
+        assert "no longer recorded: File too large" in queue.problem
+        queue_some(queue, 300, 400)
+        queue.close()
+    assert ensure_readable(folder)
+    assert numbers_in(folder) == list(range(100))
+
+
+def test_the_bag_ends_in_good_time_before_the_disk_is_full(folder, monkeypatch):
+    """A disk with so little space cannot be had here, so what the system says of it is made up."""
+    queue = BagQueue(folder.bag, TOPICS)
+    queue_some(queue, 0, 10)
+    little = shutil.disk_usage(folder.bag)._replace(free=199_000_000)
+    monkeypatch.setattr(bag_queue.shutil, "disk_usage", lambda _: little)
+    queue_some(queue, 10, 20)
+    assert "only 199 MB are free" in queue.problem
+    queue_some(queue, 20, 30)
+    assert is_complete(folder.bag)
+    assert numbers_in(folder) == list(range(20))
+
+
+def test_a_slow_disk_costs_messages_and_not_memory(folder, monkeypatch):
+    monkeypatch.setattr(bag_queue, "BACKLOG", 50)
+    queue = BagQueue(folder.bag, TOPICS)
+    queue_some(queue, 0, 80)
+    queue.close()
+    assert queue.dropped == 30
+    assert numbers_in(folder) == list(range(50))
+
+
+def test_a_topic_that_is_not_to_be_recorded_is_not(folder):
+    queue = BagQueue(folder.bag, [topic for topic in TOPICS if topic.name == FACE])
+    queue.add("/mmal/image/compressed", b"a picture", START_NS, START_NS)
+    queue_some(queue, 0, 3)
+    queue.close()
+    assert numbers_in(folder) == [0, 1, 2]
+    assert b"a picture" not in Path(folder.bag / BAG_FILE).read_bytes()

@@ -1,0 +1,164 @@
+"""Away with it: all of a session, all of a participant, nothing of anybody else, and nothing that is being recorded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmal_ros.session import deletion
+from mmal_ros.session.card import CARD_NAME, SessionError
+from mmal_ros.session.deletion import delete, doomed_of, doomed_session, is_recording, ownerless
+from mmal_ros.session.folder import SessionFolder, new_session, sessions_in
+from rigs.sessions import START_NS, make_session
+
+
+@pytest.fixture
+def sessions(tmp_path) -> Path:
+    return tmp_path / "sessions"
+
+
+@pytest.fixture
+def models(tmp_path) -> Path:
+    for code in ("P017", "P018"):
+        version = tmp_path / "models" / code / "1"
+        version.mkdir(parents=True)
+        (version / "face.onnx").write_bytes(b"weights")
+        (version.parent / "current").write_text("1\n")
+    return tmp_path / "models"
+
+
+def small(sessions: Path, participant: str = "P017", seed: int = 0) -> SessionFolder:
+    return make_session(sessions, participant, minutes=0.2, flags=1, seed=seed)
+
+
+def everything(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+def test_a_session_goes_with_all_that_is_in_it(sessions):
+    gone, stays = small(sessions), small(sessions, "P018")
+    (gone.path / "derived").mkdir()
+    (gone.path / "derived" / "cache.npz").write_bytes(b"x" * 100)
+    doomed = doomed_session(gone)
+    assert (doomed.files, doomed.what) == (6, "session")
+    assert doomed.size == sum(path.stat().st_size for path in gone.path.rglob("*") if path.is_file())
+    delete([doomed])
+    assert [path.name for path in sessions.iterdir()] == [stays.name]
+
+
+def test_a_participant_goes_with_models_and_nobody_else_does(sessions, models):
+    for code, seed in (("P017", 0), ("P017", 1), ("P018", 0), ("P0170", 0), ("17", 0)):
+        small(sessions, code, seed)
+    doomed = doomed_of("P017", sessions, models)
+    assert [one.what for one in doomed] == ["session", "session", "model sets"]
+    delete(doomed)
+    assert [folder.card().participant for folder in sessions_in(sessions)] == ["17", "P0170", "P018"]
+    assert [path.name for path in models.iterdir()] == ["P018"]
+    with pytest.raises(SessionError, match=f"there is nothing of P017 in {sessions} or {models}"):
+        doomed_of("P017", sessions, models)
+
+
+def test_what_a_crash_left_of_a_session_goes_too(sessions, models):
+    """A recorder that died before it wrote the card, and a card that is damaged."""
+    new_session(sessions, "P019", START_NS)
+    (small(sessions, "P019", 1).path / CARD_NAME).write_text("{")
+    doomed = doomed_of("P019", sessions, models)
+    assert len(doomed) == 2
+    delete(doomed)
+    assert list(sessions.iterdir()) == []
+
+
+def test_a_session_that_was_renamed_is_known_by_its_card(sessions, models):
+    small(sessions).path.rename(sessions / "the good one")
+    assert [one.path.name for one in doomed_of("P017", sessions, models)] == ["the good one", "P017"]
+
+
+def test_a_folder_that_tells_nobodys_code_is_named(sessions):
+    small(sessions)
+    (sessions / "old stuff").mkdir()
+    assert [path.name for path in ownerless(sessions)] == ["old stuff"]
+    assert ownerless(sessions / "nowhere") == []
+
+
+def test_links_are_never_followed(sessions, models, tmp_path):
+    """A link in a session goes, and what it points to stays."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "deep" / "thesis.tex").write_text("years")
+    folder = small(sessions)
+    (folder.path / "link").symlink_to(elsewhere)
+    (folder.clips / "link").symlink_to(elsewhere)
+    (folder.clips / "link.mp4").symlink_to(elsewhere / "deep" / "thesis.tex")
+    delete(doomed_of("P017", sessions, models))
+    assert everything(elsewhere) == ["deep", "deep/thesis.tex"]
+    assert list(sessions.iterdir()) == []
+
+
+@pytest.mark.parametrize("which", ["session", "models"])
+def test_a_folder_that_is_a_link_is_refused_before_anything_goes(sessions, models, tmp_path, which):
+    folder = small(sessions)
+    moved, link = (folder.path, folder.path) if which == "session" else (models / "P017", models / "P017")
+    target = tmp_path / "other disk"
+    moved.rename(target)
+    link.symlink_to(target)
+    before = everything(tmp_path)
+    with pytest.raises(SessionError, match=r"is a link to .*other disk; remove by hand what it points to"):
+        delete(doomed_of("P017", sessions, models))
+    assert everything(tmp_path) == before
+
+
+RECORDER = """
+import sys
+from pathlib import Path
+from mmal_ros.session.bag import claimed
+with claimed(Path(sys.argv[1])) as free:
+    print(free, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def recorder(sessions):
+    """Another process that has a session's bag open, as a recorder has."""
+    folder = small(sessions, seed=1)
+    with subprocess.Popen(
+        [sys.executable, "-c", RECORDER, folder.bag], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "True\n"
+        yield folder, process
+        process.kill()
+
+
+def test_what_is_being_recorded_stays_and_so_does_everything_else(recorder, sessions, models):
+    folder, process = recorder
+    other = small(sessions, seed=0)  # comes first
+    assert is_recording(folder)
+    assert not is_recording(other)
+    with pytest.raises(SessionError, match=f"{folder.name} is being recorded; stop .* Nothing was removed"):
+        delete(doomed_of("P017", sessions, models))
+    assert len(list(sessions_in(sessions))) == 2
+    process.kill()
+    process.wait(10)
+    assert not is_recording(folder)  # the lock dies with the recorder
+    delete(doomed_of("P017", sessions, models))
+    assert list(sessions.iterdir()) == []
+
+
+def test_a_removal_that_is_cut_off_can_be_named_and_done_again(sessions, models, monkeypatch):
+    folder = small(sessions)
+    real = deletion.shutil.rmtree
+    with monkeypatch.context() as patched:
+        patched.setattr(deletion.shutil, "rmtree", lambda path: real(path) if path.name == "bag" else _fail(path))
+        with pytest.raises(SessionError, match=r"clips cannot be removed: Input/output error"):
+            delete([doomed_session(folder)])
+    assert [session.name for session in sessions_in(sessions)] == [folder.name]
+    delete([doomed_session(folder)])
+    assert list(sessions.iterdir()) == []
+
+
+def _fail(path: Path) -> None:
+    """A disk that fails; none of ours does when asked to."""
+    raise OSError(5, "Input/output error", str(path))

@@ -1,0 +1,214 @@
+"""A session is recorded: what is acknowledged is on disk, and nothing else is acknowledged."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from mmal_ros.session import recorder as recorder_module
+from mmal_ros.session import store as store_module
+from mmal_ros.session.bag_metadata import BagTopic, is_complete
+from mmal_ros.session.card import CARD_NAME, SessionCard, SessionError, schema
+from mmal_ros.session.folder import SessionFolder, sessions_in
+from mmal_ros.session.recorder import OnDisk, SessionRecorder
+from mmal_ros.session.records import Flag, Privacy
+from mmal_ros.session.store import SessionStore
+from rigs.ros import wait_until
+
+TOPICS = [BagTopic("/mmal/query", "std_msgs/msg/String", "string data\n")]
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def card(privacy: Privacy = Privacy.FEATURES_ONLY) -> SessionCard:
+    now_ns = time.time_ns()
+    start = datetime.fromtimestamp(now_ns / 1e9, UTC)
+    fields = {"name": "", "participant": "P017", "start": start, "start_ns": now_ns, "privacy": privacy}
+    return SessionCard.model_validate(fields | {"software": "1", "devices": {"camera": "none"}})
+
+
+class Recording:
+    """A running recorder, and for each acknowledgement what another program finds in the database at that moment."""
+
+    def __init__(self, root: Path, privacy: Privacy = Privacy.FEATURES_ONLY) -> None:
+        self.heard: list[OnDisk] = []
+        self.found: list[dict[int, Flag]] = []
+        self.recorder = SessionRecorder(root, card(privacy), TOPICS, time.time_ns, self._on_disk)
+        self.folder: SessionFolder = self.recorder.folder
+
+    def stop(self) -> None:
+        self.recorder.stop()
+        self.recorder.join()
+
+    def acknowledged(self, count: int) -> None:
+        wait_until(lambda: len(self.heard) >= count, 20)
+
+    def _on_disk(self, what: OnDisk) -> None:
+        self.found.append(flags_in(self.folder))
+        self.heard.append(what)
+
+
+@pytest.fixture
+def recording(tmp_path):
+    recording = Recording(tmp_path)
+    yield recording
+    recording.stop()
+
+
+def flag(window_id: int) -> Flag:
+    return Flag(window_id, time.time_ns(), "sliced-coverage", "face and voice disagree", 0.5)
+
+
+def flags_in(folder: SessionFolder) -> dict[int, Flag]:
+    """By window, as another program reads them."""
+    with SessionStore(folder.labels) as store:
+        return {found.window_id: found for found in store.flags(withdrawn=True)}
+
+
+def test_a_flag_is_on_disk_when_it_is_acknowledged(recording):
+    for window in range(20):
+        recording.recorder.flag(flag(window))
+    recording.acknowledged(20)
+    assert [what.window_id for what in recording.heard] == list(range(20))
+    assert all(what.window_id in found for what, found in zip(recording.heard, recording.found, strict=True))
+    assert recording.found[0][0].reason == "face and voice disagree"
+    assert recording.recorder.flags == 20
+
+
+def test_a_flag_that_is_taken_back_is_withdrawn_on_disk(recording):
+    recording.recorder.flag(flag(7))
+    recording.recorder.withdraw(7, time.time_ns())
+    recording.acknowledged(2)
+    assert [what.withdrawn for what in recording.heard] == [False, True]
+    assert recording.found[1][7].withdrawn
+    assert recording.recorder.flags == 0
+
+    recording.recorder.flag(flag(7))
+    recording.acknowledged(3)
+    assert not recording.found[2][7].withdrawn
+
+
+def test_what_is_said_again_after_a_restart_is_not_recorded_twice(recording):
+    """Queries are kept by their publisher: a recorder that was started again hears all of them again."""
+    before = Flag(1, recording.recorder.card.start_ns - 1, "sliced-coverage", "of the session before", 0.5)
+    recording.recorder.flag(before)
+    recording.recorder.withdraw(2, before.stamp_ns)
+    known = flag(3)
+    recording.recorder.flag(known)
+    recording.recorder.flag(known)
+    recording.recorder.flag(flag(4))
+    recording.acknowledged(2)
+    recording.stop()
+    assert [what.window_id for what in recording.heard] == [3, 4]
+    assert set(flags_in(recording.folder)) == {3, 4}
+
+
+def test_a_flag_that_cannot_be_written_waits_and_is_not_acknowledged(tmp_path, monkeypatch):
+    """Somebody else keeps the database to himself for longer than one waits."""
+    monkeypatch.setattr(store_module, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(recorder_module, "PERIOD_S", 0.1)
+    recording = Recording(tmp_path)
+    recording.recorder.flag(flag(1))
+    recording.acknowledged(1)
+    other = sqlite3.connect(recording.folder.labels, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    recording.recorder.flag(flag(2))
+    wait_until(lambda: "flags wait to be written" in recording.recorder.problem, 10)
+    assert len(recording.heard) == 1
+    other.execute("COMMIT")
+    other.close()
+    recording.acknowledged(2)
+    assert recording.recorder.problem == ""
+    recording.stop()
+    assert set(flags_in(recording.folder)) == {1, 2}
+
+
+def test_a_session_is_complete_when_it_was_stopped(recording):
+    started = recording.folder.card()
+    assert started.end is None
+    assert started.name == recording.folder.name
+    recording.recorder.bag.add("/mmal/query", b"\0\1\0\0\0\0\0\0", 1, 1)
+    recording.recorder.flag(flag(1))
+    recording.recorder.stop()
+    ended = recording.folder.card()
+    assert ended.end_ns > ended.start_ns
+    assert is_complete(recording.folder.bag)
+    assert set(flags_in(recording.folder)) == {1}
+
+
+def test_session_json_is_what_its_schema_says(recording):
+    described = (ROOT / "docs" / "session.schema.json").read_text()
+    assert described == schema(), "docs/session.schema.json is old: write card.schema() to it"
+    recording.stop()
+    content = json.loads((recording.folder.path / CARD_NAME).read_text())
+    jsonschema.validate(content, json.loads(described), format_checker=jsonschema.FormatChecker())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content | {"name_of_child": "x"}, json.loads(described))
+
+
+def test_nobody_else_can_read_a_session(recording):
+    recording.recorder.flag(flag(1))
+    recording.acknowledged(1)
+    recording.stop()
+    for path in [recording.folder.path, *recording.folder.path.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_disk_with_too_little_space_is_refused(tmp_path, monkeypatch):
+    """A disk with so little space cannot be had here, so what counts as little is changed."""
+    monkeypatch.setattr(recorder_module, "FREE_TO_START", 10**18)
+    with pytest.raises(SessionError, match=r"has only \d+ MB free; a session needs"):
+        Recording(tmp_path / "sessions")
+    assert list(sessions_in(tmp_path / "sessions")) == []
+
+
+def test_the_model_is_named_when_it_is_known(recording):
+    recording.recorder.name_model("demo/2")
+    wait_until(lambda: recording.folder.card().model == "demo/2", 10)
+    recording.recorder.name_model("demo/3")
+    recording.stop()
+    assert recording.folder.card().model == "demo/2", "the card says with which model the session began"
+
+
+def see_and_hear(recorder: SessionRecorder, seconds: float, start_ns: int) -> None:
+    """So many seconds of grey pictures and of silence, at once."""
+    jpeg = cv2.imencode(".jpg", np.full((120, 160, 3), 99, np.uint8))[1].tobytes()
+    for number in range(round(seconds * 10)):
+        stamp_ns = start_ns + number * 100_000_000
+        recorder.picture(stamp_ns, jpeg)
+        recorder.sound(stamp_ns, np.zeros(1600, np.float32), 16_000.0)
+
+
+def test_a_clip_is_on_disk_when_it_is_acknowledged(tmp_path):
+    recording = Recording(tmp_path, Privacy.CLIPS)
+    start_ns = recording.recorder.card.start_ns
+    recording.recorder.flag(Flag(5, start_ns + 4_000_000_000, "person", "", 1.0))
+    see_and_hear(recording.recorder, 9.0, start_ns)
+    recording.acknowledged(2)
+    assert [what.clip for what in recording.heard] == ["", "clips/5.mp4"]
+    assert recording.found[1][5].clip == "clips/5.mp4"
+    assert (recording.folder.path / "clips/5.mp4").stat().st_size > 1000
+
+    recording.recorder.withdraw(5, start_ns + 4_000_000_000)
+    recording.acknowledged(3)
+    assert recording.heard[2] == OnDisk(recording.folder.name, 5, withdrawn=True)
+    assert not (recording.folder.path / "clips/5.mp4").exists()
+    recording.stop()
+
+
+def test_a_session_that_ends_within_a_clip_keeps_what_there_is_of_it(tmp_path):
+    recording = Recording(tmp_path, Privacy.CLIPS)
+    start_ns = recording.recorder.card.start_ns
+    see_and_hear(recording.recorder, 4.0, start_ns)
+    recording.recorder.flag(Flag(5, start_ns + 3_000_000_000, "person", "", 1.0))
+    recording.stop()
+    assert flags_in(recording.folder)[5].clip == "clips/5.mp4"
+    assert list(recording.folder.clips.iterdir()) == [recording.folder.clip_of(5)]
