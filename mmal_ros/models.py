@@ -36,7 +36,7 @@ from mmal_ros.paths import model_folders
 from mmal_ros.second_opinion import SecondOpinion
 from mmal_ros.selector import MMQL, P_RIGHT, Candidates, LearnedPolicy
 from mmal_ros.selector.policy import PROBABILITY_RIGHT, Q_VALUES
-from mmal_ros.window_vectors import Scale
+from mmal_ros.window_vectors import scale_of_card
 
 INPUTS = ("features", "mask")
 OUTPUT = "probabilities"
@@ -206,12 +206,7 @@ def _check_files(folder: Path, card: ModelCard) -> None:
 def _personal(folder: Path, card: ModelCard) -> SecondOpinion | None:
     if card.personal is None:
         return None
-    parts = {modality: card.modalities[modality] for modality in Modality if modality in card.modalities}
-    scale = Scale(
-        {modality: np.array(part.mean, np.float32) for modality, part in parts.items()},
-        {modality: np.array(part.deviation, np.float32) for modality, part in parts.items()},
-    )
-    return SecondOpinion(folder / card.personal.file, scale, card.personal.share)
+    return SecondOpinion(folder / card.personal.file, scale_of_card(card), card.personal.share)
 
 
 def _trained(folder: Path, card: ModelCard) -> dict[str, LearnedPolicy]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmal_ros.datatypes import FloatArray, Modality
+from mmal_ros.model_card import ModelCard
 from mmal_ros.windowing import LEAST_COVERAGE
 
 FARTHEST = 5.0
@@ -22,6 +23,15 @@ class Scale:
     """(D,) per modality."""
     deviation: Mapping[Modality, FloatArray]
     """(D,) per modality, above 0."""
+
+
+def scale_of_card(card: ModelCard) -> Scale:
+    """What the features of a model set are standardised by."""
+    parts = {modality: card.modalities[modality] for modality in Modality if modality in card.modalities}
+    return Scale(
+        {modality: np.array(part.mean, np.float32) for modality, part in parts.items()},
+        {modality: np.array(part.deviation, np.float32) for modality, part in parts.items()},
+    )
 
 
 class Vectoriser:

@@ -10,10 +10,11 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
-from mmal_msgs.msg import Engagement, ModalityEstimate, ModelInfo, SignalChunk
+from mmal_msgs.msg import Engagement, ModalityEstimate, ModelInfo, Query, SignalChunk
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Estimate, FeatureFrame, Level, Modality, Sample, Status
 from mmal_ros.models import ModelSet
+from mmal_ros.selector.live_vocabulary import Decision, Standing
 
 MODALITY_CODES = {modality: code for code, modality in enumerate(Modality)}
 MODALITIES = tuple(Modality)
@@ -23,7 +24,16 @@ STATUS_CODES = {
     Status.VALID: ModalityEstimate.VALID,
 }
 STATUS_NAMES = {code: status for status, code in STATUS_CODES.items()}
-UNITS = {"acc": "g", "bvp": "1", "eda": "uS", "temperature": "Cel", "ibi": "s", "battery": "1", "tag": "1"}
+UNITS = {
+    "acc": "g",
+    "bvp": "1",
+    "eda": "uS",
+    "temperature": "Cel",
+    "ibi": "s",
+    "battery": "1",
+    "tag": "1",
+    "microphone": "1",
+}
 """UCUM codes of the raw signals."""
 
 
@@ -120,6 +130,28 @@ def estimate_from_message(message: Engagement) -> Estimate:
         frames_seen={modality: part.frames_seen for modality, part in parts.items()},
         model_version=message.model_version,
     )
+
+
+def query_to_message(decision: Decision) -> Query:
+    """What the selector decided about a window."""
+    flag = decision.flag
+    return Query(
+        header=Header(stamp=to_time(flag.stamp_ns), frame_id="person"),
+        window_id=flag.window_id,
+        action=Query.WITHDRAWN if decision.withdrawn else Query.FLAGGED,
+        utility=flag.utility,
+        policy=flag.policy,
+        reason=flag.reason,
+        budget=decision.budget,
+        budget_left=decision.budget_left,
+    )
+
+
+def query_from_message(message: Query) -> Decision:
+    """The decision in a message."""
+    stamp_ns = to_ns(message.header.stamp)
+    flag = Standing(message.window_id, stamp_ns, message.policy, message.utility, message.reason)
+    return Decision(flag, message.action == Query.WITHDRAWN, message.budget, message.budget_left)
 
 
 def _modality_message(estimate: Estimate, modality: Modality) -> ModalityEstimate:

@@ -21,9 +21,8 @@ class SlicedCoverage(HeardFirst):
     """Cuts the session into as many slices as there are labels and asks about one window in each.
 
     It is the one that most of what was seen until the end of the slice is like and that nothing asked about before
-    is: a window in a dense and new region. Nothing is random, and nothing after the slice is used. So a live session
-    comes to the same windows: in the slice that is running it flags the window that is `best` by now, and a later and
-    better one pushes it out. Its slices are those of the length that is expected, counted in windows.
+    is: a window in a dense and new region. Nothing is random, and nothing after the slice is used. `LiveCoverage`
+    does likewise live, among the last few windows, and covers nearly as much (benchmarks/bench_selector.py).
 
     Source: the goal is that of ProbCover (Yehuda et al., "Active Learning Through a Covering Lens", 2022), with
     likeness that fades in place of a ball, which makes it facility location (Krause and Golovin, "Submodular Function

@@ -1,0 +1,237 @@
+"""selector_node: estimates and features in, the few windows that are worth a label out, within a budget."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from mmal_msgs.msg import Engagement, ModelInfo, Recorded, SessionStatus
+from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Modality
+from mmal_ros.model_card import ModelError
+from mmal_ros.models import ModelSet, load_model_set
+from mmal_ros.nodes import parameters
+from mmal_ros.nodes.conversions import estimate_from_message, frame_from_message, query_to_message, to_ns
+from mmal_ros.nodes.diagnostics import Diagnostics, Health, Report
+from mmal_ros.nodes.flags_by_people import FlagsByPeople
+from mmal_ros.nodes.model_in_use import folder_of
+from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.topics import (
+    ENGAGEMENT,
+    FEATURES,
+    MODEL_INFO,
+    QUERY,
+    RECORDED,
+    SESSION_STATUS,
+    SIGNALS,
+    Topic,
+)
+from mmal_ros.paths import find_model
+from mmal_ros.selector.live import LiveSelector
+from mmal_ros.selector.live_registry import LIVE_POLICIES, make_live_policy
+from mmal_ros.selector.live_vocabulary import Decision, LivePolicy
+from mmal_ros.selector.live_windows import LiveWindows
+from mmal_ros.selector.registry import DEFAULT, SelectorError
+
+STALE_NS = 3 * NANOSECONDS_PER_SECOND
+"""An estimate that came longer ago is not about now."""
+SECONDS_PER_MINUTE = 60
+
+
+@dataclass(frozen=True)
+class SelectorParameters:
+    """What selector_node can be told."""
+
+    model: str = parameter("demo", "folder of the model set that engagement_node uses, or its name")
+    policy: str = parameter(DEFAULT, "what decides which windows are flagged", choices=tuple(LIVE_POLICIES))
+    budget: int = parameter(20, "labels that may be asked for in a session", minimum=0, maximum=500)
+    expected_duration_min: float = parameter(
+        25.0, "how long a session usually is: the budget is spread over it", unit="min", minimum=0.1, maximum=600.0
+    )  # MMQL 2019, sec. 4: about 25 minutes a child
+    refractory_s: float = parameter(
+        5.0, "between two windows that the policy flags", unit="s", minimum=1.0, maximum=600.0
+    )
+    seed: int = parameter(0, "of what is random", minimum=0, maximum=2**31 - 1)
+    tag_button: bool = parameter(True, "the wristband's button flags what is happening now")
+
+
+class SelectorNode(LifecycleNode):
+    """Flags windows while a session is being recorded, or all the time where nobody records sessions."""
+
+    def __init__(self, name: str = "selector_node", **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        parameters.declare(self, SelectorParameters)
+        self.failure = ""
+        """Why the last transition failed, in one sentence."""
+        self._active = False
+        self._session = ""  # the one that is being recorded
+        self._resting = False  # there is a recorder, and it is not recording
+        self._newest: Engagement | None = None
+        self._newest_came_ns = 0
+        self._recorded: deque[Recorded] = deque(maxlen=RECORDED.qos.depth)  # not counted yet
+        self._problem = ""
+        self._diagnostics = Diagnostics(self, self._reports)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters, load scale and trained criteria, make the topics."""
+        try:
+            self.settings = parameters.read(self, SelectorParameters)
+            self._use(load_model_set(find_model(self.settings.model)))
+            self._selector = self._fresh_selector()
+        except (ParameterError, ModelError, SelectorError) as error:
+            self.failure = str(error)
+            self.get_logger().error(self.failure)
+            return TransitionCallbackReturn.FAILURE
+        self._queries = self.create_lifecycle_publisher(QUERY.type, QUERY.name, QUERY.qos)
+        self._people = FlagsByPeople(self, lambda: self._selector, self._moment, self._publish)
+        self._heard = [
+            *(self._listen(FEATURES[modality], partial(self._on_frame, modality)) for modality in Modality),
+            self._listen(ENGAGEMENT, self._on_engagement),
+            self._listen(SESSION_STATUS, self._on_status),
+            self._listen(RECORDED, self._on_recorded),
+            self._listen(MODEL_INFO, self._on_model),
+        ]
+        if self.settings.tag_button:
+            self._heard.append(self._listen(SIGNALS["tag"], self._people.on_tag))
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin with the whole budget, or go on with the session that is being recorded."""
+        super().on_activate(state)
+        if not self._session:
+            self._selector = self._fresh_selector()
+        self._active = True
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop to flag."""
+        self._active = False
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the topics; the next configuration makes them anew."""
+        for subscription in self._heard:
+            self.destroy_subscription(subscription)
+        self._people.destroy()
+        self.destroy_publisher(self._queries)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop to flag."""
+        self._active = False
+        return TransitionCallbackReturn.SUCCESS
+
+    def now_ns(self) -> int:
+        """The node's clock."""
+        nanoseconds: int = self.get_clock().now().nanoseconds
+        return nanoseconds
+
+    def _listen(self, topic: Topic, hear: Callable[[Any], None]) -> Any:
+        return self.create_subscription(topic.type, topic.name, hear, topic.qos)
+
+    def _on_frame(self, modality: Modality, message: FeatureFrameMessage) -> None:
+        if self._active:
+            self._windows.accept(frame_from_message(message, modality), self.now_ns())
+
+    def _on_engagement(self, message: Engagement) -> None:
+        if not self._active:
+            return
+        self._newest, self._newest_came_ns = message, self.now_ns()
+        self._count_recorded(to_ns(message.header.stamp) // max(1, message.window_id))
+        window = self._windows.window(estimate_from_message(message))
+        if window is not None and not self._resting:
+            self._publish(*self._selector.offer(window))
+
+    def _on_recorded(self, message: Recorded) -> None:
+        self._recorded.append(message)
+
+    def _count_recorded(self, period_ns: int) -> None:
+        """Flags of this session from before the node was started again count; the recorder knows them."""
+        if not self._session:
+            return
+        while self._recorded:
+            recorded = self._recorded.popleft()
+            if recorded.session == self._session:
+                stamp_ns = recorded.window_id * period_ns
+                self._selector.count_in(recorded.window_id, stamp_ns, withdrawn=recorded.withdrawn)
+
+    def _on_status(self, message: SessionStatus) -> None:
+        """A new session has the whole budget; between two sessions nothing is flagged."""
+        self._resting = not message.recording
+        if message.recording and message.session != self._session:
+            elapsed_ns = max(0, self.now_ns() - to_ns(message.started))
+            self._selector = self._fresh_selector(elapsed_ns / NANOSECONDS_PER_SECOND)
+        self._session = message.session if message.recording else ""
+
+    def _on_model(self, message: ModelInfo) -> None:
+        """engagement_node uses another set: follow it, if it can be found here."""
+        identity = f"{message.name}/{message.version}"
+        if identity == self._models.card.identity:
+            self._problem = ""
+            return
+        try:
+            models = load_model_set(folder_of(message.name, message.version, self._models.folder))
+            self._selector.policy = self._policy_of(models)  # flags and budget stay
+            self._use(models)
+        except (ModelError, SelectorError) as error:
+            self._problem = f"{identity} runs, but windows are still chosen as with {self._models.card.identity}"
+            self.get_logger().error(f"{self._problem}: {error}")
+
+    def _moment(self) -> Engagement:
+        """The newest estimate, if something can be flagged now; else raises SelectorError that says why not."""
+        if not self._active:
+            raise SelectorError("selector_node is not active; activate it first")
+        if self._resting:
+            raise SelectorError("no session is being recorded; start one first")
+        if self._newest is None or self._silent:
+            raise SelectorError("no estimates are coming; is engagement_node active?")
+        return self._newest
+
+    @property
+    def _silent(self) -> bool:
+        return self.now_ns() - self._newest_came_ns > STALE_NS
+
+    def _publish(self, *decisions: Decision) -> None:
+        for decision in decisions:
+            self._queries.publish(query_to_message(decision))
+
+    def _use(self, models: ModelSet) -> None:
+        self._models = models
+        self._windows = LiveWindows(models.card)
+        self._problem = ""
+
+    def _policy_of(self, models: ModelSet) -> LivePolicy:
+        return make_live_policy(self.settings.policy, models.trained, self.settings.seed)
+
+    def _fresh_selector(self, elapsed_s: float = 0.0) -> LiveSelector:
+        return LiveSelector(
+            self._policy_of(self._models),
+            budget=self.settings.budget,
+            expected_s=self.settings.expected_duration_min * SECONDS_PER_MINUTE,
+            refractory_s=self.settings.refractory_s,
+            elapsed_s=elapsed_s,
+        )
+
+    def _reports(self) -> Iterable[Report]:
+        if not self._active:
+            return
+        trouble = self._problem or ("no estimates are coming" if self._silent else "")
+        selector = self._selector
+        yield Report(
+            "flags",
+            Health.WARN if trouble else Health.OK,
+            trouble or ("no session is being recorded" if self._resting else "ok"),
+            {
+                "policy": selector.policy.name,
+                "model": self._models.card.identity,
+                "budget": selector.budget,
+                "budget left": selector.left,
+                "flags": len(selector.flags),
+                "session": self._session,
+            },
+        )
