@@ -6,7 +6,7 @@ from glob import glob
 from setuptools import find_packages, setup
 
 PACKAGE = "mmal_ros"
-NODES = ["camera_node", "microphone_node", "e4_node", "engagement_node"]
+NODES = ["camera_node", "microphone_node", "e4_node", "engagement_node", "selector_node", "recorder_node"]
 ROS_WHEELS = [
     "ros-rclpy[fastrtps]==7.1.6",
     "ros-std-msgs==5.3.6",
@@ -31,7 +31,7 @@ TRAIN = [
 ]
 CLUSTER = ["ray>=2.40"]
 SESSION = [
-    "mcap>=1.2",  # the bag: the format of ROS 2, Foxglove and rosbags
+    "mcap>=1.6",  # the bag: the format of ROS 2, Foxglove and rosbags
     "zstandard>=0.22",
     "SQLAlchemy>=2.0",
     "av>=12",
@@ -57,6 +57,7 @@ setup(
     maintainer_email="maintainers@mmal-ros.org",
     license="Apache-2.0",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={f"{PACKAGE}.review": ["static/*", "static/*/*", "templates/*"]},
     python_requires=">=3.11,<3.13",
     zip_safe=False,
     install_requires=[

@@ -17,10 +17,8 @@ from mmal_ros.nodes.parameters import parameter
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
 from mmal_ros.nodes.topics import IMAGE, camera_topic
 from mmal_ros.sensors.specs import Sensor, Spec
+from mmal_ros.session.records import Privacy
 from mmal_ros.vision_process import VisionProcess, VisionSettings
-
-PRIVACY = ("features_only", "clips", "full")
-"""`features_only`: no picture leaves the vision process."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,8 @@ class CameraParameters(SensorParameters):
 
     source: str = parameter("device:0", "SPEC of the camera: device, file, http, rtsp, topic, synthetic or none")
     pose_every: int = parameter(2, "look for the pose in every n-th picture", unit="pictures", minimum=1, maximum=30)
-    privacy: str = parameter("features_only", "features_only: publish no pictures", choices=PRIVACY)
-    image_rate_hz: float = parameter(10.0, "pictures published, if any", unit="Hz", minimum=0.1, maximum=60.0)
+    privacy: str = parameter("features_only", "features_only: publish no pictures", choices=tuple(Privacy))
+    image_rate_hz: float = parameter(15.0, "pictures published, if any", unit="Hz", minimum=0.1, maximum=60.0)
     jpeg_quality: int = parameter(80, "of the pictures published", unit="percent", minimum=10, maximum=100)
 
 
@@ -63,7 +61,7 @@ class CameraNode(SensorNode):
 
     def _make_extraction(self, spec: Spec) -> Extraction:
         settings = cast(CameraParameters, self.settings)
-        show = settings.privacy != "features_only"
+        show = settings.privacy != Privacy.FEATURES_ONLY
         self._images = self._publisher(IMAGE) if show else None
         return VisionProcess(
             VisionSettings(spec, settings.pose_every, settings.image_rate_hz if show else 0.0, settings.jpeg_quality),

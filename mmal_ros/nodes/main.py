@@ -39,6 +39,20 @@ def engagement_node() -> None:
     spin(EngagementNode)
 
 
+def selector_node() -> None:
+    """Flags of the few windows that are worth a label."""
+    from mmal_ros.nodes.selector_node import SelectorNode
+
+    spin(SelectorNode)
+
+
+def recorder_node() -> None:
+    """Sessions on disk."""
+    from mmal_ros.nodes.recorder_node import RecorderNode
+
+    spin(RecorderNode)
+
+
 def spin(make_node: Callable[[], Any]) -> None:
     """Run a lifecycle node until SIGINT or SIGTERM; whoever launched it configures and activates it."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's would end ROS before the node can say goodbye

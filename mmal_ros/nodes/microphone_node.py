@@ -7,16 +7,19 @@ from typing import Any, cast
 
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
-from mmal_ros.datatypes import Modality
+from mmal_ros.datatypes import Modality, Sample
 from mmal_ros.extraction import Extraction, ThreadExtraction
 from mmal_ros.features.audio import EXTRACTORS, audio_extractor
+from mmal_ros.nodes.conversions import sample_to_message
 from mmal_ros.nodes.nao_audio import NaoAudio
 from mmal_ros.nodes.parameters import parameter
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
-from mmal_ros.nodes.topics import naoqi_audio_topic
+from mmal_ros.nodes.sound_chunks import SoundChunks
+from mmal_ros.nodes.topics import SOUND, naoqi_audio_topic
 from mmal_ros.sensors.pushed import PushedSource
 from mmal_ros.sensors.source import Source, SourceError
 from mmal_ros.sensors.specs import Sensor, Spec, live_source
+from mmal_ros.session.records import Privacy
 
 ROBOT_BACKLOG = 12
 """Buffers of 170 ms: two seconds may wait, no more."""
@@ -30,6 +33,7 @@ class MicrophoneParameters(SensorParameters):
     feature_set: str = parameter(
         EXTRACTORS[0], "which audio features; must be those that the model was trained with", choices=EXTRACTORS
     )
+    privacy: str = parameter("features_only", "features_only: publish no sound", choices=tuple(Privacy))
 
 
 class MicrophoneNode(SensorNode):
@@ -42,6 +46,7 @@ class MicrophoneNode(SensorNode):
     def __init__(self, name: str = "microphone_node", **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self._robot_audio: Any = None
+        self._sound: Any = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin; a robot's microphones are listened to from now on."""
@@ -52,9 +57,20 @@ class MicrophoneNode(SensorNode):
             self._robot_audio = self.create_subscription(topic.type, topic.name, self._on_robot_audio, topic.qos)
         return done
 
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the topics."""
+        if self._sound is not None:
+            self.destroy_publisher(self._sound)
+            self._sound = None
+        return super().on_cleanup(state)
+
     def _make_extraction(self, spec: Spec) -> Extraction:
         settings = cast(MicrophoneParameters, self.settings)
-        return ThreadExtraction(self._source(spec), audio_extractor(settings.feature_set), self.publish_frame)
+        let_hear = settings.privacy != Privacy.FEATURES_ONLY
+        self._sound = self._publisher(SOUND) if let_hear else None
+        on_sample = SoundChunks(self._publish_sound).add if let_hear else None
+        extractor = audio_extractor(settings.feature_set)
+        return ThreadExtraction(self._source(spec), extractor, self.publish_frame, on_sample)
 
     def _source(self, spec: Spec) -> Source:
         if spec.scheme != "topic":
@@ -77,6 +93,9 @@ class MicrophoneNode(SensorNode):
             self.destroy_subscription(self._robot_audio)
             self._robot_audio = None
         super()._end()
+
+    def _publish_sound(self, chunk: Sample) -> None:
+        self._sound.publish(sample_to_message(chunk, self.sensor.value))
 
     def _on_robot_audio(self, message: Any) -> None:
         try:

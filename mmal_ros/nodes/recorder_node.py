@@ -1,0 +1,200 @@
+"""recorder_node: what the graph says becomes a session on disk; a flag is acknowledged when it is safely there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import Trigger
+
+from mmal_msgs.srv import StartSession
+from mmal_ros.model_card import ModelError
+from mmal_ros.nodes import parameters
+from mmal_ros.nodes.diagnostics import Diagnostics, Report
+from mmal_ros.nodes.parameters import ParameterError
+from mmal_ros.nodes.recorded_topics import ALWAYS, SEEN_AND_HEARD, bag_topic, recorded_topics
+from mmal_ros.nodes.recorder_parameters import RecorderParameters, session_card
+from mmal_ros.nodes.recorder_status import recorded_message, session_report, status_message
+from mmal_ros.nodes.session_feed import feed
+from mmal_ros.nodes.topics import MODEL_INFO, RECORDED, SESSION_STATUS, START_SESSION, STOP_SESSION, Topic
+from mmal_ros.paths import sessions_folder
+from mmal_ros.session.bag_metadata import BagTopic
+from mmal_ros.session.card import SessionCard, SessionError
+from mmal_ros.session.recorder import OnDisk, SessionRecorder
+from mmal_ros.session.records import Privacy
+
+STATUS_PERIOD_S = 1.0
+STARTING_FAILS = (ParameterError, SessionError, ModelError)
+
+
+class RecorderNode(LifecycleNode):
+    """Subscribes without decoding, and hands everything to a `SessionRecorder`."""
+
+    def __init__(self, name: str = "recorder_node", **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        parameters.declare(self, RecorderParameters)
+        self.failure = ""
+        """Why the last transition failed, in one sentence."""
+        self.recorder: SessionRecorder | None = None
+        """The running session; None: nothing is recorded."""
+        self._last: SessionRecorder | None = None
+        self._model_info = b""
+        self._active = False
+        self._seen_and_heard: list[Any] = []
+        self._diagnostics = Diagnostics(self, self._reports)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read and check the parameters, make topics and services."""
+        try:
+            self.settings = parameters.read(self, RecorderParameters)
+            self._card(self._trial_code(), "")
+            self._described = {topic.name: self._describe(topic) for topic in (*ALWAYS, *SEEN_AND_HEARD)}
+        except STARTING_FAILS as error:
+            return self._failed(error)
+        self._recorded = self.create_publisher(RECORDED.type, RECORDED.name, RECORDED.qos)
+        self._status = self.create_publisher(SESSION_STATUS.type, SESSION_STATUS.name, SESSION_STATUS.qos)
+        self._offered = [
+            self.create_service(*START_SESSION, self._on_start),
+            self.create_service(*STOP_SESSION, self._on_stop),
+        ]
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen; begin to record if told so."""
+        super().on_activate(state)
+        self._active = True
+        self._model_info = b""
+        self._always = [self._listen(topic) for topic in ALWAYS]
+        self._timer = self.create_timer(STATUS_PERIOD_S, self._publish_status)
+        if self.settings.auto_start:
+            try:
+                self.start()
+            except STARTING_FAILS as error:
+                self._silence()
+                return self._failed(error)
+        self._publish_status()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End the session, if there is one."""
+        self._silence()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the topics; the next configuration makes them anew."""
+        self._silence()
+        for service in self._offered:
+            self.destroy_service(service)
+        self.destroy_publisher(self._recorded)
+        self.destroy_publisher(self._status)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End the session, if there is one."""
+        self._silence()
+        return TransitionCallbackReturn.SUCCESS
+
+    def start(self, participant: str = "", privacy: str = "") -> SessionRecorder:
+        """Begin a session; raises SessionError, ParameterError or ModelError. Empty: as the parameters say."""
+        if self.recorder is not None:
+            raise SessionError(f"{self.recorder.folder.name} is being recorded; stop it first")
+        if not self._active:
+            raise SessionError("recorder_node is not active; activate it first")
+        card = self._card(participant, privacy)
+        topics = [self._described[topic.name] for topic in recorded_topics(card.privacy)]
+        root = Path(self.settings.sessions).expanduser() if self.settings.sessions else sessions_folder()
+        self.recorder = SessionRecorder(root, card, topics, self.now_ns, self._acknowledge)
+        if self._model_info:
+            self._hear(MODEL_INFO, self._model_info)
+        if card.privacy is not Privacy.FEATURES_ONLY:
+            self._seen_and_heard = [self._listen(topic) for topic in SEEN_AND_HEARD]
+        self.get_logger().info(f"recording to {self.recorder.folder.path} ({card.privacy})")
+        self._publish_status()
+        return self.recorder
+
+    def stop(self) -> SessionRecorder | None:
+        """End the session, if there is one; its last clips may take some seconds more."""
+        for subscription in self._seen_and_heard:
+            self.destroy_subscription(subscription)
+        self._seen_and_heard = []
+        if self.recorder is None:
+            return None
+        self._last, self.recorder = self.recorder, None
+        self._last.stop()
+        self.get_logger().info(f"recorded {self._last.folder.path}: {self._last.flags} flags")
+        self._publish_status()
+        return self._last
+
+    def now_ns(self) -> int:
+        """The node's clock."""
+        nanoseconds: int = self.get_clock().now().nanoseconds
+        return nanoseconds
+
+    def _card(self, participant: str, privacy: str) -> SessionCard:
+        clock = "sim" if self.get_parameter("use_sim_time").value else "system"
+        return session_card(self.settings, participant, privacy, self.now_ns(), clock)
+
+    def _trial_code(self) -> str:
+        """Whose card can be tried out when nobody is known yet."""
+        return "" if self.settings.auto_start or self.settings.participant else "nobody"
+
+    def _silence(self) -> None:
+        """Stop to listen, end the session and wait for its clips; harmless when called twice."""
+        if self._active:
+            self._active = False
+            for subscription in self._always:
+                self.destroy_subscription(subscription)
+            self.destroy_timer(self._timer)
+        self.stop()
+        if self._last is not None:
+            self._last.join()
+            self._last = None
+
+    def _describe(self, topic: Topic) -> BagTopic:
+        return bag_topic(topic, self.resolve_topic_name(topic.name))
+
+    def _listen(self, topic: Topic) -> Any:
+        """Undecoded: that is for the few who need it."""
+        return self.create_subscription(topic.type, topic.name, partial(self._hear, topic), topic.qos, raw=True)
+
+    def _hear(self, topic: Topic, data: bytes) -> None:
+        if topic is MODEL_INFO:
+            self._model_info = data
+        if self.recorder is not None:
+            feed(self.recorder, topic, self._described[topic.name].name, data, self.now_ns())
+
+    def _on_start(self, request: StartSession.Request, response: StartSession.Response) -> StartSession.Response:
+        try:
+            recorder = self.start(request.participant, request.privacy)
+        except STARTING_FAILS as error:
+            response.success, response.message = False, str(error)
+            self.get_logger().error(response.message)
+            return response
+        response.success, response.folder = True, str(recorder.folder.path)
+        response.message = f"recording {recorder.folder.name} ({recorder.card.privacy})"
+        return response
+
+    def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        recorder = self.stop()
+        response.success = recorder is not None
+        response.message = f"recorded {recorder.folder.path}" if recorder else "no session is being recorded"
+        return response
+
+    def _acknowledge(self, what: OnDisk) -> None:
+        """From the recorder's thread, when it would survive a power cut."""
+        self._recorded.publish(recorded_message(what, self.now_ns()))
+
+    def _publish_status(self) -> None:
+        self._status.publish(status_message(self.recorder, self.now_ns()))
+
+    def _failed(self, error: Exception) -> TransitionCallbackReturn:
+        self.failure = str(error)
+        self.get_logger().error(self.failure)
+        return TransitionCallbackReturn.FAILURE
+
+    def _reports(self) -> Iterable[Report]:
+        if self._active:
+            yield session_report(self.recorder)

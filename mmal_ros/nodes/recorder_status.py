@@ -1,0 +1,49 @@
+"""How the recording goes, in the words of ROS."""
+
+from __future__ import annotations
+
+from std_msgs.msg import Header
+
+from mmal_msgs.msg import Recorded, SessionStatus
+from mmal_ros.nodes.conversions import to_time
+from mmal_ros.nodes.diagnostics import Health, Report
+from mmal_ros.session.recorder import OnDisk, SessionRecorder
+
+
+def recorded_message(what: OnDisk, now_ns: int) -> Recorded:
+    """The acknowledgement of what is on disk."""
+    return Recorded(
+        header=Header(stamp=to_time(now_ns)),
+        session=what.session,
+        window_id=what.window_id,
+        withdrawn=what.withdrawn,
+        clip=what.clip,
+    )
+
+
+def status_message(recorder: SessionRecorder | None, now_ns: int) -> SessionStatus:
+    """What session/status says."""
+    status = SessionStatus(header=Header(stamp=to_time(now_ns)), recording=recorder is not None)
+    if recorder is not None:
+        card = recorder.card
+        status.session, status.participant, status.privacy = card.name, card.participant, card.privacy.value
+        status.started = to_time(card.start_ns)
+        status.flags, status.bytes_written, status.problem = (
+            recorder.flags,
+            recorder.bag.bytes_written,
+            recorder.problem,
+        )
+    return status
+
+
+def session_report(recorder: SessionRecorder | None) -> Report:
+    """What /diagnostics says."""
+    if recorder is None:
+        return Report("session", Health.OK, "nothing is being recorded", {})
+    values = {
+        "session": recorder.card.name,
+        "flags": recorder.flags,
+        "bytes written": recorder.bag.bytes_written,
+        "messages dropped": recorder.bag.dropped,
+    }
+    return Report("session", Health.ERROR if recorder.problem else Health.OK, recorder.problem or "recording", values)
