@@ -29,7 +29,7 @@ class PartCard(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    file: str = Field(description="the ONNX file, beside the card")
+    file: str = Field(description="the file, beside the card: ONNX, or arrays of NumPy")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -52,6 +52,13 @@ class PersonalCard(PartCard):
     share: float = Field(ge=0, le=1, description="its weight beside the mean of the modalities")
 
 
+class GroupCard(PartCard):
+    """What the card says of the weights from which a person's own set is made; arrays only, read by training alone."""
+
+    centred: bool = Field(description="trained on windows standardised by each person's own")
+    persistence_s: float = Field(ge=0, description="how long a label holds, in seconds")
+
+
 class PolicyCard(PartCard):
     """What the card says of a trained criterion for what is worth a label."""
 
@@ -67,6 +74,9 @@ class ModelCard(BaseModel):
     name: str
     version: str
     parent: str | None = Field(default=None, description="name/version this one was made from")
+    accepted: bool | None = Field(
+        default=None, description="in a person's set: better than the one in use on labels held out; null: not compared"
+    )
     created: str = Field(description="date, ISO 8601")
     classes: list[str] = Field(default=list(CLASSES))
     opset: Literal[17] = 17
@@ -74,6 +84,7 @@ class ModelCard(BaseModel):
     steps: int = STEPS_PER_WINDOW
     modalities: dict[Modality, ModalityCard]
     personal: PersonalCard | None = Field(default=None, description="only in a person's model set")
+    group: GroupCard | None = Field(default=None, description="what a person's own set can be made from")
     selector: PolicyCard | None = Field(default=None, description="MMQL's Q-function")
     vote_right: PolicyCard | None = Field(default=None, description="its control: how likely the vote is right")
     training: dict[str, Any] = Field(default={}, description="data, people, seeds, software")
@@ -87,7 +98,7 @@ class ModelCard(BaseModel):
     @property
     def parts(self) -> list[PartCard]:
         """Everything that is a file."""
-        optional = (self.personal, self.selector, self.vote_right)
+        optional = (self.personal, self.group, self.selector, self.vote_right)
         return [*self.modalities.values(), *(part for part in optional if part is not None)]
 
     @property

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mmal_msgs.msg import Engagement
@@ -26,6 +28,7 @@ from mmal_ros.nodes.conversions import (
     model_to_message,
 )
 from mmal_ros.nodes.diagnostics import Diagnostics, Health, RateMeter, Report
+from mmal_ros.nodes.model_loading import PERIOD_S, LiveVersion, load_beside
 from mmal_ros.nodes.parameters import ParameterError, parameter
 from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL
 from mmal_ros.paths import find_model
@@ -37,7 +40,7 @@ from mmal_ros.windowing import Rejection
 class EngagementParameters:
     """What engagement_node can be told."""
 
-    model: str = parameter("demo", "folder of a model set, or the name of one that comes with the package")
+    model: str = parameter("demo", "folder of a model set, a participant's code, or the name of one that comes along")
     rate_hz: float = parameter(10.0, "estimates: 1, 2, 5, 10, 20, 40 or 50", unit="Hz", minimum=1.0, maximum=50.0)
     max_delay_ms: float = parameter(
         40.0, "how long an estimate waits for the features of a slow modality", unit="ms", minimum=0.0, maximum=1000.0
@@ -47,7 +50,11 @@ class EngagementParameters:
 
 
 class EngagementNode(LifecycleNode):
-    """Windows, models and vote, at the rate that was asked for."""
+    """Windows, models and vote, at the rate that was asked for.
+
+    Another model set is taken over between two estimates: when a service asks for it, and when another version of the
+    model becomes the live one. It is loaded meanwhile; one that is refused changes nothing.
+    """
 
     def __init__(self, name: str = "engagement_node", **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
@@ -60,19 +67,23 @@ class EngagementNode(LifecycleNode):
         self._reported: dict[Modality, Counter[Rejection]] = {}
         self._diagnostics = Diagnostics(self, self._reports)
         self._pipeline: EngagementPipeline | None = None
+        self._refused = ""
+        one_at_a_time = MutuallyExclusiveCallbackGroup()
+        self.create_service(*RELOAD_MODEL, self._on_reload, callback_group=one_at_a_time)
+        self.create_timer(PERIOD_S, self._on_watch, callback_group=one_at_a_time)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model set and make the topics."""
         try:
             self.settings = parameters.read(self, EngagementParameters)
-            self._pipeline = self._make_pipeline(self._load(self.settings.model))
+            self._live = LiveVersion(find_model(self.settings.model))
+            self._pipeline = self._make_pipeline(self._load(self._live.path))
         except (ParameterError, ModelError, ValueError) as error:
             self.failure = str(error)
             self.get_logger().error(self.failure)
             return TransitionCallbackReturn.FAILURE
         self._estimates = self.create_lifecycle_publisher(ENGAGEMENT.type, ENGAGEMENT.name, ENGAGEMENT.qos)
         self._model_info = self.create_publisher(MODEL_INFO.type, MODEL_INFO.name, MODEL_INFO.qos)
-        self._reload = self.create_service(*RELOAD_MODEL, self._on_reload)
         self._features = [self._listen(modality) for modality in Modality]
         self._announce_model()
         return TransitionCallbackReturn.SUCCESS
@@ -97,7 +108,6 @@ class EngagementNode(LifecycleNode):
         """Forget model and topics; the next configuration makes them anew."""
         for subscription in self._features:
             self.destroy_subscription(subscription)
-        self.destroy_service(self._reload)
         self.destroy_publisher(self._estimates)
         self.destroy_publisher(self._model_info)
         self._pipeline = None
@@ -113,8 +123,8 @@ class EngagementNode(LifecycleNode):
         nanoseconds: int = self.get_clock().now().nanoseconds
         return nanoseconds
 
-    def _load(self, model: str) -> ModelSet:
-        models = load_model_set(find_model(model), self.settings.providers)
+    def _load(self, path: Path) -> ModelSet:
+        models = load_model_set(path, self.settings.providers)
         wanted = PROVIDERS[self.settings.providers[0]]
         for modality, provider in models.providers.items():
             if provider != wanted and not self.settings.allow_fallback:
@@ -160,19 +170,36 @@ class EngagementNode(LifecycleNode):
             self._rate.tick()
             begin_ns = perf_counter_ns()
 
-    def _on_reload(self, request: ReloadModel.Request, response: ReloadModel.Response) -> ReloadModel.Response:
-        assert self._pipeline is not None
-        try:
-            models = self._load(request.model or self.settings.model)
-        except ModelError as error:
-            running = self._pipeline.estimator.models.card.identity
-            response.success, response.message = False, f"{error}; {running} goes on"
-            self.get_logger().error(response.message)
+    async def _on_reload(self, request: ReloadModel.Request, response: ReloadModel.Response) -> ReloadModel.Response:
+        if self._pipeline is None:
+            response.success, response.message = False, f"{self.get_name()} is not configured"
             return response
-        self._pipeline.use(models)
-        self._announce_model()
-        response.success, response.message = True, f"{models.card.identity} runs now"
+        live = LiveVersion(find_model(request.model or self.settings.model))
+        response.success, response.message = await self._take_over(live)
         return response
+
+    async def _on_watch(self) -> None:
+        if self._pipeline is not None and self._live.changed():
+            await self._take_over(self._live)
+
+    async def _take_over(self, live: LiveVersion) -> tuple[bool, str]:
+        """Load a model set and go on with it; whether that went well, and what became of it in one sentence."""
+        try:
+            models = await load_beside(self, partial(self._load, live.path))
+        except (ModelError, OSError, ValueError) as error:
+            self._refused = str(error)
+            message = f"{error}; {self._running()} goes on"
+            self.get_logger().error(message)
+            return False, message
+        if self._pipeline is None:
+            return False, f"{self.get_name()} is not configured any more"
+        self._pipeline.use(models)
+        self._live, self._refused = live, ""
+        self._announce_model()
+        return True, f"{models.card.identity} runs now"
+
+    def _running(self) -> str:
+        return self._pipeline.estimator.models.card.identity if self._pipeline is not None else "nothing"
 
     def _announce_model(self) -> None:
         assert self._pipeline is not None
@@ -188,16 +215,17 @@ class EngagementNode(LifecycleNode):
         pipeline, models = self._pipeline, self._pipeline.estimator.models
         rate = self._rate.read()
         fallbacks = pipeline.estimator.fallbacks
-        slow = rate < 0.9 * self.settings.rate_hz
+        problem = self._problem(rate, fallbacks)
         yield Report(
             "estimates",
-            Health.WARN if slow or fallbacks else Health.OK,
-            "estimates come too slowly" if slow else "a GPU failed; running on the CPU" if fallbacks else "ok",
+            Health.WARN if problem else Health.OK,
+            problem or "ok",
             {
                 "rate (Hz)": f"{rate:.1f}",
                 "model": models.card.identity,
                 "provider": self._provider(models),
                 "provider fallbacks": fallbacks,
+                "refused": self._refused,
                 "windows skipped": pipeline.stream.schedule.skipped,
                 "clock jumps": pipeline.stream.clock_jumps,
                 "compute time (ms)": f"{self._latest.compute_time * 1000:.2f}" if self._latest else "",
@@ -206,6 +234,14 @@ class EngagementNode(LifecycleNode):
         )
         for modality in pipeline.stream.windows.feature_sets:
             yield self._modality_report(pipeline, modality)
+
+    def _problem(self, rate_hz: float, fallbacks: int) -> str:
+        """What is wrong with the estimates; empty: nothing."""
+        if rate_hz < 0.9 * self.settings.rate_hz:
+            return "estimates come too slowly"
+        if fallbacks:
+            return "a GPU failed; running on the CPU"
+        return "another model set was refused" if self._refused else ""
 
     def _modality_report(self, pipeline: EngagementPipeline, modality: Modality) -> Report:
         rejected = pipeline.stream.windows.rejected[modality]

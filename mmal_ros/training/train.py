@@ -20,6 +20,7 @@ from mmal_ros.datatypes import STEPS_PER_WINDOW
 from mmal_ros.model_card import CLASSES, ModelError, write_card
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.training import provenance
+from mmal_ros.training.devices import check_device
 from mmal_ros.training.export.measure import measured
 from mmal_ros.training.export.model_sets import About, Trained, of_group, write_model_set
 from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group, folds_of
@@ -35,6 +36,9 @@ FIDELITY = "fidelity"
 GROUP = GroupSettings(centred=False)
 """A model set meets people of whom nothing is known, so what its classifiers see is standardised by the training
 people. Learned on windows centred on each person, they would meet something else than they learned."""
+CENTRED = GroupSettings()
+"""What a person's own set is made from: of her there are windows that can centre her, and that is what the evaluation
+(docs/results.md) is about."""
 TEST_SHARE = 0.2
 """Of the people, tested where neither the user nor the data set says who is."""
 LEAST_PEOPLE = 2
@@ -89,12 +93,13 @@ def train_model_set(
     """
     work = output.with_name(f".{output.name}.work")
     _refuse_existing(output, work, again)
-    _check_device(plan.device)
+    check_device(plan.device)
     people, test = _split(data, plan)
     torch.set_num_threads(1)  # sums of several threads differ from run to run
     with Workshop(work, console, log) as workshop:
+        centred = fit_group(people, CENTRED, plan.seed, fitter=workshop.fitter(_networks(people, CENTRED), "centred"))
         group, selector = LEARN[plan.preset](people, plan, workshop)
-        trained = of_group(group, selector, learned_control(group, plan.settings))
+        trained = of_group(group, selector, learned_control(group, plan.settings), centred)
         staged = _written(work / output.parent.name / output.name, trained, test, _about(data, plan, people))
         if again:
             shutil.rmtree(output, ignore_errors=True)
@@ -114,8 +119,7 @@ def people_to_test(data: DataSet) -> tuple[str, ...]:
 
 def _product(people: Sequence[PersonWindows], plan: Plan, workshop: Workshop) -> tuple[GroupModel, QNetwork]:
     """Calibrated classifiers, then the policy on people as classifiers see them that have not seen these people."""
-    networks = len(heard_modalities(people)) * (1 + len(folds_of(len(people), GROUP.folds)))
-    group = fit_group(people, GROUP, plan.seed, fitter=workshop.fitter(networks))
+    group = fit_group(people, GROUP, plan.seed, fitter=workshop.fitter(_networks(people, GROUP), "classifiers"))
     training = policy_training(group, Run(plan.seed, plan.budget), plan.settings, plan.device)
     workshop.run(training)
     return group, training.policy(0)
@@ -126,6 +130,11 @@ def _fidelity(people: Sequence[PersonWindows], plan: Plan, workshop: Workshop) -
     along = GroupTraining(people, plan.seed, plan.budget, plan.settings, plan.device)
     workshop.run(along.training)
     return along.group(), along.training.policy(0)
+
+
+def _networks(people: Sequence[PersonWindows], settings: GroupSettings) -> int:
+    """How many networks a group takes."""
+    return len(heard_modalities(people)) * (1 + len(folds_of(len(people), settings.folds)))
 
 
 LEARN = {"product": _product, FIDELITY: _fidelity}
@@ -154,6 +163,7 @@ def _about(data: DataSet, plan: Plan, people: Sequence[PersonWindows]) -> About:
         "budget": plan.budget,
         "policy": asdict(plan.settings),
         "group": None if plan.preset == FIDELITY else asdict(GROUP),
+        "centred_group": asdict(CENTRED),
         "device": plan.device,
         "command": plan.command,
         "software": provenance.software(),
@@ -179,11 +189,6 @@ def _free(output: Path) -> Path:
     """The next version whose number is not taken."""
     taken = [int(folder.name) for folder in output.parent.iterdir() if folder.name.isdigit()]
     return output.with_name(str(max(taken, default=0) + 1))
-
-
-def _check_device(device: str) -> None:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("torch finds no GPU here; train with --device cpu, or see what `mmal doctor` says")
 
 
 def _split(data: DataSet, plan: Plan) -> tuple[tuple[PersonWindows, ...], tuple[PersonWindows, ...]]:

@@ -32,9 +32,9 @@ class Workshop:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console)
 
-    def fitter(self, networks: int) -> Fitter:
-        """`fit.fit`, with each of so many networks kept."""
-        bar = self._progress.add_task("classifiers", total=networks)
+    def fitter(self, networks: int, what: str) -> Fitter:
+        """`fit.fit`, with each of so many networks kept; `what` they are stands at the progress bar."""
+        bar = self._progress.add_task(what, total=networks)
 
         def kept(windows: Windows, seed: int) -> EngagementLSTM:
             network = stored_fit(windows, seed, self.folder / "networks")

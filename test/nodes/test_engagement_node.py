@@ -5,16 +5,22 @@ from __future__ import annotations
 import array
 import math
 import time
+from itertools import groupby
+from threading import Event
 
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
 from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_msgs.srv import ReloadModel
 from mmal_ros.datatypes import FeatureFrame, Modality
 from mmal_ros.features.names import SIZES
+from mmal_ros.model_card import make_current
+from mmal_ros.model_versions import rollback, use
 from mmal_ros.nodes.conversions import MODALITY_CODES, frame_to_message
+from mmal_ros.nodes.model_loading import load_beside
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES, MODEL_INFO
 from rigs.model_sets import CHOSEN_SETS, write_model_set
 from rigs.ros import latest_reports, message_of, node_process, participant, values_of, wait_until
@@ -142,6 +148,79 @@ def test_another_model_is_taken_over_between_two_estimates_and_a_broken_one_is_r
     assert info[0].provider == "CPUExecutionProvider"
     ids = [message.window_id for message in estimates]
     assert ids == list(range(ids[0], ids[0] + len(ids))), "an estimate was missed"
+
+
+def test_who_makes_another_version_live_misses_no_estimate(ros, tmp_path):
+    """A therapist switches five times, by hand and by the service; the child is watched ten times a second."""
+    child = tmp_path / "P017"
+    for version in ("1", "2", "3"):
+        write_model_set(child, version, seed=int(version))
+    use(child, "1")
+    estimates, info = ros.listen(ENGAGEMENT), ros.listen(MODEL_INFO)
+    with node_process(NODE, model=child):
+        ros.activate(NODE)
+        wait_until(lambda: len(estimates) > 5, 10)
+        for version in ("2", "3", "2"):
+            use(child, version)
+            wait_until(lambda version=version: estimates[-1].model_version == f"P017/{version}", 10)
+        assert rollback(child) == "3"
+        assert ros.call(ReloadModel, "model/reload", ReloadModel.Request()).message == "P017/3 runs now"
+        wait_until(lambda: estimates[-1].model_version == "P017/3", 10)
+        use(child, "1")
+        wait_until(lambda: info[-1].version == "1" and estimates[-1].model_version == "P017/1", 10)
+
+    ids = [message.window_id for message in estimates]
+    assert ids == list(range(ids[0], ids[0] + len(ids))), "an estimate was missed"
+    versions = [message.model_version for message in estimates]
+    assert [name for name, _ in groupby(versions)] == [f"P017/{v}" for v in ("1", "2", "3", "2", "3", "1")]
+
+
+def test_a_live_version_that_is_broken_is_refused_until_a_good_one_is_live(ros, tmp_path):
+    """Somebody copied half a version and made it live with an editor: the old one goes on, and diagnostics say why."""
+    child = tmp_path / "P017"
+    write_model_set(child, "2", seed=2)
+    (child / "2" / "face.onnx").write_bytes(b"half a")
+    write_model_set(child, "1", seed=1)
+    estimates, diagnostics = ros.listen(ENGAGEMENT), ros.listen(DIAGNOSTICS)
+    with node_process(NODE, model=child) as process:
+        ros.activate(NODE)
+        wait_until(lambda: "estimates" in latest_reports(diagnostics), 10)
+        make_current(child, "2")
+        wait_until(lambda: "face.onnx" in values_of(diagnostics, "estimates").get("refused", ""), 10)
+        assert "another model set was refused" in message_of(diagnostics, "estimates")
+        make_current(child, "1")
+        wait_until(lambda: values_of(diagnostics, "estimates")["refused"] == "", 10)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "P017/1 goes on" in log
+    assert {message.model_version for message in estimates} == {"P017/1"}
+
+
+def test_while_a_model_is_loaded_the_executor_does_other_work():
+    """A model that takes as long as it likes to load: estimates of the same executor go on."""
+    with participant() as someone:
+        node, done, ticks = someone.node, Event(), []
+        models = object()
+
+        def load():
+            assert done.wait(20), "nobody else was served meanwhile"
+            return models
+
+        async def take_over():
+            timer.cancel()
+            found.append(await load_beside(node, load))
+
+        def tick():
+            ticks.append(len(found))
+            if len(ticks) > 20:
+                done.set()
+
+        found = []
+        timer = node.create_timer(0.01, take_over, callback_group=MutuallyExclusiveCallbackGroup())
+        node.create_timer(0.01, tick)
+        wait_until(lambda: found, 20)
+    assert found == [models]
+    assert ticks[:20] == [0] * 20
 
 
 def test_a_model_that_is_not_there_is_an_error_that_says_so(ros, tmp_path):

@@ -39,6 +39,9 @@ def test_what_is_better_on_labels_not_seen_replaces_the_model_in_use(group: Grou
     verdict = judge(group, her, rows, np.full(len(rows), NOBODY), QUICK, gap_s=0.0, seed=0)
     assert verdict.accepted
     assert (verdict.before, verdict.labels) == (0.0, len(rows))
+    shares = np.bincount(her.labels[rows]) / len(rows)
+    commonest = shares.max()
+    assert verdict.constant == pytest.approx(2 * commonest / (1 + commonest) / 3)
     assert verdict.after > 0.6
     assert verdict.reason.startswith("better on 20 held-out labels")
 
@@ -67,9 +70,9 @@ def test_near_copies_of_what_is_held_out_are_not_learned_from(
     learned: list[np.ndarray] = []
     real = acceptance.personalise
 
-    def spy(group: GroupModel, pool: PersonWindows, chosen: list[np.ndarray], *rest: object) -> object:
+    def spy(group: GroupModel, pool: PersonWindows, chosen: list[np.ndarray], *rest: object, **more: object) -> object:
         learned.extend(chosen)
-        return real(group, pool, chosen, *rest)
+        return real(group, pool, chosen, *rest, **more)
 
     monkeypatch.setattr(acceptance, "personalise", spy)
     rows = np.arange(0, 60, 3)
@@ -77,6 +80,30 @@ def test_near_copies_of_what_is_held_out_are_not_learned_from(
     judge(group, her, rows, her.labels[rows], QUICK, gap_s, seed=0)
     for part, taught in zip(np.array_split(rows, 4), learned, strict=True):
         assert np.abs(her.times_s[taught][:, None] - her.times_s[part]).min() > gap_s
+
+
+def test_what_the_model_in_use_knows_by_heart_is_not_compared_but_learned_from(
+    group: GroupModel, her: PersonWindows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Her first thirty windows were learned from before; labels come in any order."""
+    import mmal_ros.training.person.acceptance as acceptance
+
+    learned: list[np.ndarray] = []
+    real = acceptance.personalise
+
+    def spy(group: GroupModel, pool: PersonWindows, chosen: list[np.ndarray], *rest: object, **more: object) -> object:
+        learned.extend(chosen)
+        return real(group, pool, chosen, *rest, **more)
+
+    monkeypatch.setattr(acceptance, "personalise", spy)
+    rows = np.random.default_rng(0).permutation(np.arange(0, 60, 2))
+    right_by_heart = np.where(rows < 30, her.labels[rows], NOBODY)
+    verdict = judge(group, her, rows, right_by_heart, QUICK, 0.0, seed=0, known=rows < 30)
+    assert (verdict.before, verdict.labels, verdict.accepted) == (0.0, 15, True)
+    for taught in learned:
+        assert set(range(0, 30, 2)) <= set(taught.tolist())
+    few = judge(group, her, rows, right_by_heart, QUICK, 0.0, seed=0, known=rows < 50)
+    assert few.reason == "5 labels that the model in use has not learned from; 8 are needed to compare"
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,19 @@ def test_the_same_seed_gives_the_same_opinions(
         assert not np.array_equal(once.second, other.second), "the trees are of the seed"
 
 
+def test_what_is_learned_does_not_depend_on_the_number_of_threads(group: GroupModel, her: PersonWindows) -> None:
+    alone, together = (personalise(group, her, CHOSEN, quick(PRODUCT), 0, jobs=jobs).opinions(her) for jobs in (1, 3))
+    assert_same_bits(alone, together)
+
+
+def test_networks_that_learn_nothing_are_not_copied_for_every_run(group: GroupModel, her: PersonWindows) -> None:
+    learned = personalise(group, her, CHOSEN, quick(OWN_DATA_ONLY), 0)
+    assert {len(networks) for networks in learned.networks.values()} == {1}
+    opinions = learned.opinions(her)
+    assert len(opinions.probabilities) == len(opinions.fused_features) == len(opinions.second) == len(CHOSEN)
+    assert torch.equal(learned.network(Modality.FACE, 2).output.weight, group.networks[Modality.FACE].output.weight)
+
+
 @pytest.mark.parametrize("settings", [replace(FIDELITY, batch=None), PRODUCT, WITH_REPLAY], ids=lambda s: s.name)
 def test_what_is_learned_does_not_depend_on_the_company(
     group: GroupModel, her: PersonWindows, settings: Personalisation

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -16,6 +17,7 @@ from mmal_ros.datatypes import Modality
 from mmal_ros.models import load_model_set
 from mmal_ros.selector import MMQL, P_RIGHT, Candidates, StateForm, vote
 from mmal_ros.training.data import load_data_set
+from mmal_ros.training.export.groups import read_group
 from mmal_ros.training.export.measure import estimates_of, measured
 from mmal_ros.training.group import store as group_store
 from mmal_ros.training.group.grouped import GroupedClassifiers
@@ -26,7 +28,7 @@ from mmal_ros.training.policy.algorithm_groups import GroupTraining
 from mmal_ros.training.policy.mmql import train
 from mmal_ros.training.policy.policies import learned_control, policy_training, q_criterion, right_criterion
 from mmal_ros.training.policy.settings import Run
-from mmal_ros.training.train import GROUP, Plan, people_to_test, train_model_set
+from mmal_ros.training.train import CENTRED, GROUP, Plan, people_to_test, train_model_set
 from rigs.recorded_people import CHOSEN_SETS, write_people
 
 TRAINED, TESTED = ("C1", "C2", "C3"), "C4"
@@ -101,7 +103,9 @@ def by_torch(group: GroupModel, person: PersonWindows) -> tuple[np.ndarray, np.n
     return probabilities[0], heard
 
 
-@pytest.mark.parametrize(("preset", "plugs_pulled"), [("product", [3, NETWORKS - 3 + 1]), ("fidelity", [1])])
+@pytest.mark.parametrize(
+    ("preset", "plugs_pulled"), [("product", [3, 2 * NETWORKS - 3 + 1]), ("fidelity", [NETWORKS + 1])]
+)
 def test_killed_and_started_again_it_gives_the_same_files(recordings, tmp_path, monkeypatch, preset, plugs_pulled):
     """In the middle of the classifiers, then in the middle of the policy; each time somebody types the same again."""
     line = ["train", str(recordings), "--output", "models/clinic/7", "--preset", preset, "--seed", str(SEED)]
@@ -143,6 +147,18 @@ def test_the_files_compute_what_was_trained(models, group, data):
     }
     for name, criterion in criteria.items():
         np.testing.assert_allclose(models.trained[name](candidates), criterion(candidates), atol=1e-4)
+
+
+def test_what_a_person_is_personalised_from_learned_from_centred_windows(models, data):
+    """What the evaluation is about: everybody standardised by her own windows."""
+    expected, found = fit_group(data.of(TRAINED), CENTRED, SEED), read_group(models)
+    assert found.centred
+    assert found.persistence_s == expected.persistence_s
+    assert set(found.networks) == set(expected.networks)
+    for name, network in expected.networks.items():
+        for part, values in network.state_dict().items():
+            assert torch.equal(values, found.networks[name].state_dict()[part]), part
+    assert models.card.training["centred_group"]["centred"] is True
 
 
 def test_the_metrics_are_those_of_people_it_has_not_seen(models, group, data):

@@ -9,18 +9,30 @@ package and none is downloaded: the user gives the folder.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from mmal_ros.training.data import migrave, recordings, stress_predict, swell_kw, tables
 from mmal_ros.training.data.errors import meant
 from mmal_ros.training.people import DataError, DataSet
 
 COHORT = "cohort"
+
+
+def _adapter(module: str, function: str = "load") -> Callable[[Path], DataSet]:
+    """A function of an adapter, which is imported when it is called: pandas and SciPy take a second."""
+
+    def load(path: Path) -> DataSet:
+        found: DataSet = getattr(import_module(f"{__name__}.{module}"), function)(path)
+        return found
+
+    return load
+
+
 ADAPTERS: dict[str, Callable[[Path], DataSet]] = {
-    "swell-kw": swell_kw.load,
-    "migrave-engagement": migrave.load,
-    "migrave-engagement-binary": migrave.load_binary,
-    "stress-predict": stress_predict.load,
+    "swell-kw": _adapter("swell_kw"),
+    "migrave-engagement": _adapter("migrave"),
+    "migrave-engagement-binary": _adapter("migrave", "load_binary"),
+    "stress-predict": _adapter("stress_predict"),
 }
 """Published data sets, by name; each reads a folder."""
 LAYOUTS = (".yaml", ".yml")
@@ -50,9 +62,9 @@ def load_data_set(name: str, folder: Path | None = None) -> DataSet:
 
 def _by_path(path: Path) -> DataSet:
     if path.suffix in LAYOUTS:
-        return tables.load(path)
+        return _adapter("tables")(path)
     if path.is_dir():
-        return recordings.load(path)
+        return _adapter("recordings")(path)
     raise DataError(
         f"'{path}' is no data set, no YAML that describes a table and no folder of recordings; "
         + meant(str(path), (COHORT, *ADAPTERS))

@@ -15,10 +15,20 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import FEATURE_SETS
-from mmal_ros.model_card import ModalityCard, ModelCard, ModelError, PersonalCard, PolicyCard, sha256, write_card
+from mmal_ros.model_card import (
+    GroupCard,
+    ModalityCard,
+    ModelCard,
+    ModelError,
+    PersonalCard,
+    PolicyCard,
+    sha256,
+    write_card,
+)
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.selector.policy import FORMS
 from mmal_ros.training.export.classifiers import export_classifier
+from mmal_ros.training.export.groups import export_group
 from mmal_ros.training.export.policies import Policy, export_policy
 from mmal_ros.training.export.second_opinion import export_second_opinion
 from mmal_ros.training.group.models import GroupModel
@@ -43,6 +53,8 @@ class Trained:
     """Weight (0-1) of the second opinion beside the mean of the networks."""
     selector: QNetwork | None = None
     vote_right: VoteRight | None = None
+    group: GroupModel | None = None
+    """What a person's own set can be made from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,16 +71,27 @@ class About:
     """On windows that it has not seen, with the constant."""
     parent: ModelSet | None = None
     """What it was made from. Its policies come along where there are no new ones."""
+    accepted: bool | None = None
+    """Whether it was better than what is in use; None: nobody compared them."""
 
 
-def of_group(group: GroupModel, selector: QNetwork | None = None, vote_right: VoteRight | None = None) -> Trained:
-    """A group's set, for people of whom nothing is known yet: their windows are seen by the training people's scale."""
-    return Trained(_on_measured(group.networks, group.scale), group.scale, None, 0.0, selector, vote_right)
+def of_group(
+    group: GroupModel,
+    selector: QNetwork | None = None,
+    vote_right: VoteRight | None = None,
+    centred: GroupModel | None = None,
+) -> Trained:
+    """A group's set, for people of whom nothing is known yet: their windows are seen by the training people's scale.
+
+    `centred` is what sets of these people are made from once something is known of them.
+    """
+    networks = _on_measured(group.networks, group.scale)
+    return Trained(networks, group.scale, None, 0.0, selector, vote_right, centred)
 
 
 def of_person(personalised: Personalised, run: int = 0) -> Trained:
     """A person's own set, of one run."""
-    networks = {name: grouped.network(run) for name, grouped in personalised.networks.items()}
+    networks = {name: personalised.network(name, run) for name in personalised.networks}
     trees = personalised.trees[run] if personalised.trees else None
     return Trained(_on_measured(networks, personalised.scale), personalised.scale, trees, personalised.trees_share)
 
@@ -127,9 +150,11 @@ def _exported(scratch: Path, folder: Path, trained: Trained, about: About) -> Mo
         name=folder.parent.name,
         version=folder.name,
         parent=about.parent.card.identity if about.parent else None,
+        accepted=about.accepted,
         created=date.today().isoformat(),
         modalities={modality: _classifier(scratch, modality, trained, about) for modality in trained.networks},
         personal=_second_opinion(scratch, trained),
+        group=_group(scratch, trained.group),
         selector=_policy(scratch, "selector", trained.selector, about.parent),
         vote_right=_policy(scratch, "vote_right", trained.vote_right, about.parent),
         training=dict(about.training),
@@ -160,6 +185,14 @@ def _second_opinion(scratch: Path, trained: Trained) -> PersonalCard | None:
     path = scratch / "personal.onnx"
     export_second_opinion(trained.second_opinion, path)
     return PersonalCard(file=path.name, sha256=sha256(path), share=trained.second_share)
+
+
+def _group(scratch: Path, group: GroupModel | None) -> GroupCard | None:
+    if group is None:
+        return None
+    path = scratch / "group.npz"
+    export_group(group, path)
+    return GroupCard(file=path.name, sha256=sha256(path), centred=group.centred, persistence_s=group.persistence_s)
 
 
 def _policy(scratch: Path, name: str, policy: Policy | None, parent: ModelSet | None) -> PolicyCard | None:

@@ -2,18 +2,19 @@
 
 The labelled windows are cut into a few stretches of time. For each, a candidate is trained on the labels of the
 others, without those that are near copies of what is held out, and answers the stretch. All answers together are
-compared with those of the model in use on the same windows.
+compared with those of the model in use on the same windows. What the model in use has learned from is never held out:
+it knows those answers by heart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.training.group.models import GroupModel
-from mmal_ros.training.metrics import score
+from mmal_ros.training.metrics import constant, majority, score
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.person.personalise import Personalisation, personalise
 
@@ -33,6 +34,8 @@ class Verdict:
     """Macro-F1 of the model in use over the classes labelled; NaN: not compared."""
     after: float
     """Macro-F1 of candidates on labels that they had not seen; NaN: not compared."""
+    constant: float
+    """Macro-F1 of always answering the commonest of these labels; NaN: not compared."""
     labels: int
     """Labels that both were compared on."""
 
@@ -45,6 +48,8 @@ def judge(
     settings: Personalisation,
     gap_s: float,
     seed: int,
+    known: NDArray[np.bool_] | None = None,
+    jobs: int = 1,
 ) -> Verdict:
     """Compare candidates with the model in use.
 
@@ -56,22 +61,30 @@ def judge(
         settings: how candidates are personalised.
         gap_s: labels closer in time to what is held out are not learned from.
         seed: of the candidates.
+        known: (B,) labels that the model in use has learned from; None: it has learned from none.
+        jobs: as in `personalise`.
     """
     order = np.argsort(pool.times_s[labelled], kind="stable")
     labelled, in_use = labelled[order], in_use[order]
-    if len(labelled) < FEWEST_LABELS:
-        return _refused(f"{len(labelled)} labels; {FEWEST_LABELS} are needed to compare")
-    held_out = np.array_split(np.arange(len(labelled)), STRETCHES)
+    fresh = np.arange(len(labelled)) if known is None else np.flatnonzero(~known[order])
+    if len(fresh) < FEWEST_LABELS:
+        new = " that the model in use has not learned from" if known is not None and known.any() else ""
+        return _refused(f"{len(fresh)} labels{new}; {FEWEST_LABELS} are needed to compare")
+    held_out = np.array_split(fresh, STRETCHES)
     learned = [_away_from(pool, labelled, part, gap_s) for part in held_out]
     usable = [i for i, rows in enumerate(learned) if len(rows)]
     if not usable:
         return _refused(f"all labels are within {gap_s:g} s of one another, so none can be held out")
-    candidates = personalise(group, pool, [learned[i] for i in usable], settings, seed)
+    fewer = replace(
+        settings, most_windows=settings.most_windows * (STRETCHES - 1) // STRETCHES
+    )  # as many for each label
+    candidates = personalise(group, pool, [learned[i] for i in usable], fewer, seed, jobs=jobs)
     tested = np.concatenate([held_out[i] for i in usable])
     answers = [candidates.opinions(pool.take(labelled[held_out[i]])).levels[run] for run, i in enumerate(usable)]
     truth = pool.labels[labelled[tested]]
     before, after = score(truth, in_use[tested]), score(truth, np.concatenate(answers))
-    return _verdict(before.f1_present, after.f1_present, len(tested))
+    always = constant(truth, majority(truth))
+    return _verdict(before.f1_present, after.f1_present, always.f1_present, len(tested))
 
 
 def _away_from(
@@ -83,12 +96,12 @@ def _away_from(
     return kept
 
 
-def _verdict(before: float, after: float, labels: int) -> Verdict:
+def _verdict(before: float, after: float, always: float, labels: int) -> Verdict:
     better = after > before
     words = "better" if better else "not better"
     reason = f"{words} on {labels} held-out labels: macro-F1 {after:.2f}, the model in use has {before:.2f}"
-    return Verdict(better, reason, before, after, labels)
+    return Verdict(better, reason, before, after, always, labels)
 
 
 def _refused(reason: str) -> Verdict:
-    return Verdict(False, reason, np.nan, np.nan, 0)
+    return Verdict(False, reason, np.nan, np.nan, np.nan, 0)

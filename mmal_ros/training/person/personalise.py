@@ -7,6 +7,7 @@ session. `FIDELITY` is algorithm 2 of MMQL 2019; `PRODUCT` adds what pays on rea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from mmal_ros.selector import vote
 from mmal_ros.training.group.fit import EPOCHS, LEARNING_RATE
 from mmal_ros.training.group.grouped import GroupedClassifiers, class_balanced
 from mmal_ros.training.group.models import GroupModel, score
+from mmal_ros.training.group.networks import EngagementLSTM
 from mmal_ros.training.group.persistence import spread
 from mmal_ros.training.group.windows import FEATURE_FUSION, inputs, standardised
 from mmal_ros.training.people import PersonWindows, evenly
@@ -97,6 +99,7 @@ class Personalised:
     scale: Scale
     """What the windows are standardised by."""
     networks: Mapping[str, GroupedClassifiers]
+    """Of G runs, or of one where all have the group's."""
     trees: Sequence[ExtraTreesClassifier]
     """G, or none."""
     trees_share: float
@@ -105,15 +108,25 @@ class Personalised:
         """What each of the models says of windows of this person, as measured."""
         person = standardised(windows, self.scale)
         probabilities, heard = score(self.networks, person)
-        fused = None
+        probabilities, fused = self._of_each(probabilities), None
         if FEATURE_FUSION in self.networks:
             features, mask, _ = inputs(person, FEATURE_FUSION)
-            fused = self.networks[FEATURE_FUSION].probabilities(features, mask)
+            fused = self._of_each(self.networks[FEATURE_FUSION].probabilities(features, mask))
         second = None
         if self.trees:
             rows = _vectors(windows, self.scale, self.networks)
             second = np.stack([trees.predict_proba(rows).astype(np.float32) for trees in self.trees])
         return Opinions(probabilities, heard, fused, second, self.trees_share)
+
+    def network(self, name: str, run: int) -> EngagementLSTM:
+        """A copy of one run's network, on standardised windows."""
+        networks = self.networks[name]
+        return networks.network(run if len(networks) > 1 else 0)
+
+    def _of_each(self, probabilities: FloatArray) -> FloatArray:
+        """(G, ...) of networks that may be shared by all runs."""
+        runs = max(len(probabilities), len(self.trees))
+        return np.broadcast_to(probabilities, (runs, *probabilities.shape[1:]))
 
 
 def personalise(
@@ -123,6 +136,7 @@ def personalise(
     settings: Personalisation,
     seed: int,
     device: str = "cpu",
+    jobs: int = 1,
 ) -> Personalised:
     """Learn from each of G choices of labelled windows.
 
@@ -133,17 +147,24 @@ def personalise(
         settings: how.
         seed: of the trees, and of the order of windows where there are batches.
         device: where the networks learn, `cpu` or `cuda`; the trees are always on the CPU.
+        jobs: modalities that learn at the same time, each in one thread; the result is the same, bit by bit.
     """
     torch.set_num_threads(1)
     scale = group.scale_of(pool)
     lessons = _lessons(pool, chosen, group.persistence_s if settings.spreads else 0.0, settings.most_windows)
     person = standardised(pool, scale)
+    runs = len(chosen) if settings.epochs else 1
     networks = {
-        name: GroupedClassifiers.from_network(network, len(chosen), device) for name, network in group.networks.items()
+        name: GroupedClassifiers.from_network(network, runs, device) for name, network in group.networks.items()
     }
     if settings.epochs:
-        for name, grouped in networks.items():
-            _fine_tune(grouped, name, person, lessons, group, settings, seed)
+        with ThreadPoolExecutor(jobs) as threads:
+            learning = [
+                threads.submit(_fine_tune, grouped, name, person, lessons, group, settings, seed)
+                for name, grouped in networks.items()
+            ]
+        for one in learning:
+            one.result()
     vectors = _vectors(pool, scale, networks)
     trees = [_grow(vectors, *lesson, settings.trees, seed) for lesson in lessons] if settings.trees else []
     return Personalised(scale, networks, trees, settings.trees_share)
@@ -239,7 +260,7 @@ def _grow(
     They give three probabilities, 0 for a class that was never labelled: each class has a window of weight 0 besides,
     which changes no tree.
     """
-    balanced = class_balanced(labels, weights[None])[0] * len(rows)
+    balanced = class_balanced(labels, weights[None])[0]
     return ExtraTreesClassifier(trees, random_state=seed, n_jobs=1).fit(
         vectors[np.append(rows, [0] * len(Level))],
         np.append(labels, np.arange(len(Level))),

@@ -1,0 +1,72 @@
+"""A group's weights as arrays in one file: what a person's own set is made from.
+
+`<network>/<name>` as in `EngagementLSTM`, standardisation and temperature among them, and `scale/<modality>/mean` and
+`/deviation` of the training people. Reading it runs no code.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mmal_ros.datatypes import Modality
+from mmal_ros.files import replacing
+from mmal_ros.model_card import ModelError
+from mmal_ros.models import ModelSet
+from mmal_ros.training.group.models import GroupModel
+from mmal_ros.training.group.networks import EngagementLSTM
+from mmal_ros.training.people import PersonWindows
+from mmal_ros.window_vectors import Scale
+
+Arrays = Mapping[str, NDArray[Any]]
+NOBODY = PersonWindows("", {}, {}, np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64))
+
+
+def export_group(group: GroupModel, path: Path) -> None:
+    """Write the group's classifiers and scale; the same group gives the same bytes."""
+    arrays = {
+        f"{name}/{part}": values.numpy()
+        for name, network in group.networks.items()
+        for part, values in network.state_dict().items()
+    }
+    for modality in group.scale.mean:
+        arrays[f"scale/{modality}/mean"] = group.scale.mean[modality]
+        arrays[f"scale/{modality}/deviation"] = group.scale.deviation[modality]
+    with replacing(path) as scratch, scratch.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def read_group(models: ModelSet) -> GroupModel:
+    """The group that a set's people are personalised from, without the training people's windows.
+
+    Raises:
+        ModelError: the set has none, or it is not of the set's features.
+    """
+    part = models.card.group
+    if part is None:
+        raise ModelError(
+            f"{models.folder} has nothing that a person's own model could be made from; "
+            "name a model set of a group, or train it again with `mmal train`"
+        )
+    path = models.folder / part.file
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        networks = {m.value: _network(arrays, m, len(c.features)) for m, c in models.card.modalities.items()}
+        scale = Scale(*({m: arrays[f"scale/{m}/{of}"] for m in models.card.modalities} for of in ("mean", "deviation")))
+    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path} does not hold the weights of this set: {error}") from error
+    return GroupModel(networks, scale, part.centred, part.persistence_s, (), NOBODY)
+
+
+def _network(arrays: Arrays, modality: Modality, size: int) -> EngagementLSTM:
+    network = EngagementLSTM(size)
+    network.load_state_dict({name: torch.from_numpy(arrays[f"{modality}/{name}"]) for name in network.state_dict()})
+    network.eval()
+    return network

@@ -1,0 +1,194 @@
+"""From a participant's labelled sessions to her own model set, live only if it is better than what is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmal_ros.datatypes import Level
+from mmal_ros.model_versions import current, next_version, use
+from mmal_ros.models import ModelSet, load_model_set
+from mmal_ros.session.agreement import AgreementRule
+from mmal_ros.session.card import SessionError
+from mmal_ros.session.folder import SessionFolder
+from mmal_ros.training import provenance
+from mmal_ros.training.data.cutting import GAP_S
+from mmal_ros.training.data.labelled_sessions import LabelledWindows, labelled_windows, sessions_of
+from mmal_ros.training.export.groups import read_group
+from mmal_ros.training.export.measure import estimates_of
+from mmal_ros.training.export.model_sets import About, of_person, write_model_set
+from mmal_ros.training.group.models import GroupModel
+from mmal_ros.training.metrics import NO_ANSWER
+from mmal_ros.training.people import PersonWindows
+from mmal_ros.training.person.acceptance import FEWEST_LABELS, Verdict, judge
+from mmal_ros.training.person.participant_folder import alone_in, group_to_start_from, installed, make_files_private
+from mmal_ros.training.person.personalise import PRODUCT, personalise
+
+LEARNED_FROM = "learned_from"
+"""In the card, under `training`: the end of every labelled window, by session."""
+DIGITS = 3
+JOBS = 2
+"""FACE has about as many weights as the other three modalities together, so more threads gain nothing."""
+STEPS = 3
+"""When the sessions are read: compare, learn, write."""
+Tell = Callable[[int, int, str], None]
+"""Is told how far it is: steps done, of how many, and what comes next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asks for."""
+
+    participant: str
+    sessions_root: Path
+    models_root: Path
+    """Where the participants' models are, one folder each."""
+    sessions: tuple[str, ...] = ()
+    """Names of the sessions to learn from; none: all that are labelled."""
+    lead: str | None = None
+    """Code of the coder whose word counts before the majority's."""
+    group: str | None = None
+    """Model set of a group to start from; None: that of the last time, or the one that comes along."""
+    switch: bool = True
+    """Make the new version live if it is better."""
+    seed: int = 0
+
+    @property
+    def folder(self) -> Path:
+        """Of the participant's models."""
+        return self.models_root / self.participant
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What became of it."""
+
+    version: str
+    """The new one, live or not."""
+    verdict: Verdict
+    labels: int
+    """That were learned from."""
+    unheard: int
+    """Labels of windows in which nothing was recorded."""
+    sessions: tuple[str, ...]
+    """That were learned from."""
+    switched: bool
+    current: str
+    """The version that is live now."""
+
+
+def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deployed:
+    """Learn, compare, write a version, and make it live if it is better and nobody said otherwise.
+
+    Raises:
+        SessionError: there is no session, or there are too few labels, or of one level only; nothing is written.
+        ModelError: there is nothing to start from, or another process is at it.
+    """
+    sessions = sessions_of(request.participant, request.sessions_root, request.sessions)
+    start = group_to_start_from(request.folder, request.group)
+    group, steps = read_group(start), len(sessions) + STEPS
+    read = _one_by_one(sessions, lambda done, name: tell(done, steps, f"reading {name}"))
+    found = labelled_windows(read, start.card.feature_sets, AgreementRule(request.lead), request.participant)
+    _check_labels(found)
+    with alone_in(request.folder):
+        base = installed(start, request.folder)
+        tell(steps - 3, steps, f"comparing with the model in use, on {len(found.labelled)} labels")
+        in_use = load_model_set(request.folder)
+        verdict = _compared(group, in_use, found, request.seed)
+        tell(steps - 2, steps, f"learning from {len(found.labelled)} labels")
+        learned = personalise(group, found.windows, [found.labelled], PRODUCT, request.seed, jobs=JOBS)
+        tell(steps - 1, steps, "writing the model set")
+        version = next_version(request.folder)
+        write_model_set(request.folder / version, of_person(learned), _about(request, base, in_use, found, verdict))
+        make_files_private(request.folder / version)
+        switched = verdict.accepted and request.switch
+        if switched:
+            use(request.folder, version)
+        tell(steps, steps, "done")
+        live = str(current(request.folder))
+    return Deployed(version, verdict, len(found.labelled), found.unheard, found.sessions, switched, live)
+
+
+# --- what it is compared with ------------------------------------------------------------------------------------
+
+
+def _compared(group: GroupModel, in_use: ModelSet, found: LabelledWindows, seed: int) -> Verdict:
+    levels = _levels(in_use, found.windows.take(found.labelled))
+    learned = {name: set(ends) for name, ends in in_use.card.training.get(LEARNED_FROM, {}).items()}
+    blocks, ends_ns = found.windows.blocks[found.labelled].tolist(), found.ends_ns[found.labelled].tolist()
+    pairs = zip([found.sessions[block] for block in blocks], ends_ns, strict=True)
+    known = np.array([end_ns in learned.get(name, ()) for name, end_ns in pairs])
+    return judge(group, found.windows, found.labelled, levels, PRODUCT, GAP_S, seed, known, JOBS)
+
+
+def _levels(models: ModelSet, windows: PersonWindows) -> NDArray[np.int64]:
+    """What a set answers, (N,); nothing where it hears other features than were recorded."""
+    sizes = {modality: len(part.features) for modality, part in models.card.modalities.items()}
+    if any(m not in windows.features or windows.features[m].shape[2] != size for m, size in sizes.items()):
+        return np.full(len(windows), NO_ANSWER)
+    answers = (estimate.level for estimate in estimates_of(models, windows))
+    return np.array([NO_ANSWER if level is None else int(level) for level in answers], np.int64)
+
+
+# --- what is written ---------------------------------------------------------------------------------------------
+
+
+def _about(request: Request, base: ModelSet, in_use: ModelSet, found: LabelledWindows, verdict: Verdict) -> About:
+    levels = found.windows.labels[found.labelled]
+    training: dict[str, Any] = {
+        "participant": request.participant,
+        "sessions": list(found.sessions),
+        "labels": len(levels),
+        "labels_by_level": {level.name.lower(): int((levels == level).sum()) for level in Level},
+        "coders": list(found.coders),
+        "agreement": f"{request.lead}'s word, else the majority's" if request.lead else "the majority's word",
+        "windows": len(found.windows),
+        "personalisation": asdict(PRODUCT),
+        "gap_s": GAP_S,
+        "seed": request.seed,
+        "compared_with": in_use.card.identity,
+        "verdict": verdict.reason,
+        "command": provenance.command(),
+        "software": provenance.software(),
+        LEARNED_FROM: found.learned_from(),
+    }
+    metrics = {
+        "measure": "macro-F1 on labels held out in time",
+        "labels": verdict.labels,
+        **{name: rounded(getattr(verdict, name)) for name in ("before", "after", "constant")},
+    }
+    purpose = (
+        f"Engagement of {request.participant} and nobody else. Not a medical device and no judge of a child. "
+        f"Made from {base.card.identity}: {base.card.purpose}"
+    )
+    accepted = verdict.accepted if verdict.labels else None
+    return About(purpose, base.card.feature_sets, training, metrics, base, accepted)
+
+
+def rounded(value: float) -> float | None:
+    """As cards and JSON have it; None: not compared."""
+    return None if np.isnan(value) else round(value, DIGITS)
+
+
+# --- one after the other -----------------------------------------------------------------------------------------
+
+
+def _check_labels(found: LabelledWindows) -> None:
+    levels, who = found.windows.labels[found.labelled], found.windows.code
+    if len(levels) < FEWEST_LABELS:
+        count = "1 label counts" if len(levels) == 1 else f"{len(levels)} labels count"
+        raise SessionError(f"{count} for {who} so far, {FEWEST_LABELS} are needed; label more with `mmal review`")
+    if (levels == levels[0]).all():
+        only = Level(levels[0]).name.lower()
+        raise SessionError(f"all {len(levels)} labels of {who} are '{only}'; at least two levels are needed to learn")
+
+
+def _one_by_one(sessions: Sequence[SessionFolder], tell: Callable[[int, str], None]) -> Iterator[SessionFolder]:
+    for number, session in enumerate(sessions):
+        tell(number, session.name)
+        yield session
