@@ -92,6 +92,7 @@ setup(
             *SESSION,
             *REVIEW,
             "bumble==0.0.236",
+            "cryptography>=42",  # a certificate for the page under TLS
             "httpx>=0.27",  # FastAPI's test client
             "hypothesis>=6",
             "jsonschema>=4",

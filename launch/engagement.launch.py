@@ -1,23 +1,25 @@
 """Start the live graph: one process a node, configured and activated in order, started again when one dies.
 
     ros2 launch mmal_ros engagement.launch.py camera:=device:0 microphone:=device:default \
-        wristband:="ble:Empatica E4" model:=demo
+        wristband:="ble:Empatica E4" model:=demo record:=P017
 
 `engagement_node` is configured and activated first, so that it hears the first frame, and says what is wrong with its
-model before a device is opened; then each sensor node, whatever becomes of the others. A node that dies is started
-again and goes through the same steps; the others do not notice.
+model before a device is opened; then recorder, selector and each sensor node, whatever becomes of the others. A node
+that dies is started again and goes through the same steps; the others do not notice. A recorder that died begins
+another session.
 """
 
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler
+from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler, SetEnvironmentVariable
 from launch.conditions import LaunchConfigurationNotEquals
 from launch.event_handlers import OnProcessStart
 from launch.events import matches_action
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import LifecycleNode
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
+from launch_ros.parameter_descriptions import ParameterValue
 from lifecycle_msgs.msg import Transition
 
 from launch import LaunchDescription
@@ -29,10 +31,23 @@ ARGUMENTS = {
     "camera": ("device:0", "SPEC of the camera, or none"),
     "microphone": ("device:default", "SPEC of the microphone, or none"),
     "wristband": ("ble:Empatica E4", "SPEC of the wristband, or none"),
-    "model": ("demo", "folder of a model set, or the name of one that comes along"),
+    "model": (
+        "demo",
+        "folder of a model set, the code of a participant who has one, or the name of one that comes along",
+    ),
+    "record": (
+        "none",
+        "code of the participant whose session is recorded from the start, for example P017; never a name",
+    ),
+    "privacy": ("clips", "what is kept of picture and sound: features_only, clips or full"),
+    "policy": ("sliced-coverage", "which selector flags windows for a label"),
+    "budget": ("20", "labels that it may ask for in a session"),
+    "expected_duration_min": ("25.0", "minutes that a session usually takes: the budget is spread over them"),
+    "discovery": ("LOCALHOST", "who may hear the topics: LOCALHOST, or SUBNET for other computers too"),
 }
 SENSORS = {"camera_node": "camera", "microphone_node": "microphone", "e4_node": "wristband"}
 """Executable: the argument that names its source."""
+SEES_OR_HEARS = ("camera_node", "microphone_node")
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -40,19 +55,43 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
     ]
-    engagement = lifecycle_node("engagement_node", {"model": LaunchConfiguration("model")})
+    given = {name: LaunchConfiguration(name) for name in ARGUMENTS}
+    records = ["'", given["record"], "' != 'none'"]
+    named = {name: text(given[name]) for name in ("model", "policy")}
+    engagement = lifecycle_node("engagement_node", {"model": named["model"]})
+    recorder = lifecycle_node(
+        "recorder_node",
+        {
+            "auto_start": PythonExpression(records),
+            "participant": text(PythonExpression(["'", given["record"], "' if ", *records, " else ''"])),
+            "devices": [[sensor, "=", given[sensor]] for sensor in SENSORS.values()],
+            **{name: given[name] for name in ("privacy", "budget")},
+            **named,
+        },
+    )
+    spending = {name: given[name] for name in ("budget", "expected_duration_min")}
+    selector = lifecycle_node("selector_node", {**named, **spending})
     sensors = [
         lifecycle_node(
-            executable, {"source": LaunchConfiguration(argument)}, LaunchConfigurationNotEquals(argument, "none")
+            executable,
+            {"source": given[argument]} | ({"privacy": given["privacy"]} if executable in SEES_OR_HEARS else {}),
+            LaunchConfigurationNotEquals(argument, "none"),
         )
         for executable, argument in SENSORS.items()
     ]
+    others = [recorder, selector, *sensors]
     handlers = [  # they are there before the processes start
         configure_when_started(engagement),
-        begin_when_first_active(engagement, sensors),
-        *map(activate_when_configured, (engagement, *sensors)),
+        begin_when_first_active(engagement, others),
+        *map(activate_when_configured, (engagement, *others)),
     ]
-    return LaunchDescription([*arguments, *handlers, engagement, *sensors])
+    kept_here = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", given["discovery"])
+    return LaunchDescription([*arguments, kept_here, *handlers, engagement, *others])
+
+
+def text(value):
+    """A parameter that stays text when it looks like a number: `record:=17`."""
+    return ParameterValue(value, value_type=str)
 
 
 def lifecycle_node(executable, parameters, condition=None):

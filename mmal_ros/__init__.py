@@ -2,7 +2,8 @@
 
 The law of the house: imports point one way, and `test/test_architecture.py` holds every file to it.
 
-    datatypes <- sensors, features, windowing, models <- engagement <- pipeline <- session <- {nodes | training | review} <- cli
+    datatypes <- sensors, features, windowing, models <- engagement <- pipeline <- session
+              <- {nodes | training | review} <- cli
 
 * Everything outside `nodes/` works without ROS, everything outside `training/` without torch, everything outside
   `review/` without a web framework.

@@ -22,7 +22,7 @@ ORDER = (
     {"schedule", "window_vectors", "onnx_session"},
     {"selector", "second_opinion"},
     {"models"},
-    {"engagement", "window_stream"},
+    {"engagement", "window_stream", "model_versions"},
     {"pipeline", "extraction"},
     {"offline", "recorded_windows", "vision_process"},
     {"session"},

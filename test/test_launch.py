@@ -25,6 +25,8 @@ PARAMETERS = {
     "microphone_node": ("mmal_ros.nodes.microphone_node", "MicrophoneParameters"),
     "e4_node": ("mmal_ros.nodes.e4_node", "E4Parameters"),
     "engagement_node": ("mmal_ros.nodes.engagement_node", "EngagementParameters"),
+    "recorder_node": ("mmal_ros.nodes.recorder_node", "RecorderParameters"),
+    "selector_node": ("mmal_ros.nodes.selector_node", "SelectorParameters"),
 }
 
 
@@ -49,8 +51,13 @@ def test_every_executable_exists_and_every_argument_is_declared():
     """The nodes that are launched are installed, and their arguments are ones a user can give."""
     installed = {entry.name for entry in entry_points(group="console_scripts")}
     named = constants()
-    assert {*named["SENSORS"], "engagement_node"} == set(PARAMETERS) <= installed
-    assert set(named["SENSORS"].values()) | {"namespace", "model"} == set(named["ARGUMENTS"])
+    assert {*named["SENSORS"], *OTHERS, "engagement_node"} == set(PARAMETERS) <= installed
+    assert set(named["SENSORS"].values()) <= set(named["ARGUMENTS"])
+
+
+def test_every_parameter_that_is_launched_with_is_one_of_the_node(launch):
+    for executable, node in launch.nodes.items():
+        assert set(node.parameters[1]) <= {item.name for item in fields(parameter_class(executable))}
 
 
 @pytest.mark.parametrize("executable", PARAMETERS)
@@ -73,6 +80,7 @@ def test_what_is_installed_includes_launch_config_and_models():
 
 CONFIGURE, ACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE
 SENSORS = ["camera_node", "microphone_node", "e4_node"]
+OTHERS = ["recorder_node", "selector_node"]
 ARGUMENTS = {"camera": "device:0", "microphone": "device:default", "wristband": "ble:Empatica E4"}
 
 
@@ -111,7 +119,7 @@ def test_estimates_are_ready_before_the_first_sensor_begins(launch):
     configured(launch, "engagement_node")
     assert asked_since(launch) == [("engagement_node", ACTIVATE)]
     activated(launch, "engagement_node")
-    assert asked_since(launch) == [(executable, CONFIGURE) for executable in SENSORS]
+    assert asked_since(launch) == [(executable, CONFIGURE) for executable in (*OTHERS, *SENSORS)]
 
 
 def test_a_sensor_that_refuses_its_parameters_keeps_no_other_from_starting(launch):
@@ -127,12 +135,12 @@ def test_a_sensor_that_is_not_wanted_is_not_started():
     launch = Played(description_of(LAUNCH), ARGUMENTS | {"wristband": "none"})
     configured(launch, "engagement_node")
     activated(launch, "engagement_node")
-    assert {executable for executable, _ in asked_since(launch)} == {"engagement_node", *SENSORS[:2]}
+    assert {executable for executable, _ in asked_since(launch)} == {"engagement_node", *OTHERS, *SENSORS[:2]}
 
 
 @pytest.mark.parametrize("executable", PARAMETERS)
 def test_a_node_that_dies_comes_back_and_the_others_do_not_notice(launch, executable):
-    for name in ("engagement_node", *SENSORS):
+    for name in ("engagement_node", *OTHERS, *SENSORS):
         configured(launch, name)
         activated(launch, name)
     asked_since(launch)

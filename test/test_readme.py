@@ -14,7 +14,25 @@ from mmal_ros.nodes.e4_node import E4Parameters
 from mmal_ros.nodes.engagement_node import EngagementParameters
 from mmal_ros.nodes.microphone_node import MicrophoneParameters
 from mmal_ros.nodes.parameters import default_of
-from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, IMAGE, MODEL_INFO, RELOAD_MODEL, SIGNALS
+from mmal_ros.nodes.recorder_parameters import RecorderParameters
+from mmal_ros.nodes.selector_node import SelectorParameters
+from mmal_ros.nodes.topics import (
+    ENGAGEMENT,
+    FEATURES,
+    FLAG_NOW,
+    GET_BUDGET,
+    IMAGE,
+    MODEL_INFO,
+    QUERY,
+    RECORDED,
+    RELOAD_MODEL,
+    SESSION_STATUS,
+    SIGNALS,
+    SOUND,
+    START_SESSION,
+    STOP_SESSION,
+    UNFLAG,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,7 +42,14 @@ NODES = {
     "microphone_node": MicrophoneParameters,
     "e4_node": E4Parameters,
     "engagement_node": EngagementParameters,
+    "selector_node": SelectorParameters,
+    "recorder_node": RecorderParameters,
 }
+TOPICS = [
+    *(*FEATURES.values(), *SIGNALS.values()),
+    *(IMAGE, SOUND, ENGAGEMENT, QUERY, RECORDED, SESSION_STATUS, MODEL_INFO),
+]
+SERVICES = [RELOAD_MODEL, START_SESSION, STOP_SESSION, FLAG_NOW, UNFLAG, GET_BUDGET]
 
 
 @pytest.mark.parametrize("node", NODES)
@@ -46,11 +71,14 @@ def test_no_parameter_stands_in_the_table_that_does_not_exist():
 
 
 def test_every_topic_and_service_stands_in_the_table():
-    for topic in [*FEATURES.values(), IMAGE, *SIGNALS.values(), ENGAGEMENT, MODEL_INFO]:
+    for topic in TOPICS:
         rows = [row for row in ROWS if f"`{topic.name}`" in row[0]]
         assert len(rows) == 1, topic.name
         assert rows[0][1].endswith(f"/{topic.type.__name__}`"), topic.name
-    assert any(f"`{RELOAD_MODEL[1]}`" in row[0] for row in ROWS)
+    for kind, name in SERVICES:
+        rows = [row for row in ROWS if row[0] == f"`{name}`"]
+        assert len(rows) == 1, name
+        assert rows[0][1].endswith(f"/{kind.__name__}`"), name
 
 
 def test_every_link_leads_somewhere():

@@ -23,9 +23,10 @@ def score_sources(options: RunOptions, save_features: Path | None) -> tuple[int,
     models = load_model_set(find_model(options.model), options.providers)
     start_ns = (time_ns() // STEP_NS + 1) * STEP_NS
     frames = recorded_frames(options.specs, start_ns, models.card.audio_features, until_last=options.until_last)
+    frames = _until(frames, start_ns, options.duration_s)
     if save_features is not None:
-        frames = _saving(frames, start_ns, save_features)
-    return start_ns, score(_pipeline(options, models), _until(frames, start_ns, options.duration_s), start_ns)
+        frames = _saving(frames, start_ns, save_features)  # last, for it has to see the end
+    return start_ns, score(_pipeline(options, models), frames, start_ns)
 
 
 def score_features(options: RunOptions, path: Path) -> tuple[int, Iterator[Estimate]]:

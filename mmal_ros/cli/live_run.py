@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import gettempdir
 from time import sleep, time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 
 from mmal_ros.cli.estimate_record import estimate_record, print_json
 from mmal_ros.cli.redirect import STDERR, output_into
-from mmal_ros.cli.run_options import RunOptions
+from mmal_ros.cli.run_options import RecordOptions, RunOptions
 from mmal_ros.cli.view import LiveView
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.model_card import read_card
@@ -24,11 +26,12 @@ from mmal_ros.nodes.conversions import estimate_from_message
 from mmal_ros.nodes.graph import Graph, GraphSettings
 from mmal_ros.paths import find_model
 from mmal_ros.sensors.specs import Sensor
+from mmal_ros.session.records import Privacy
 
 if TYPE_CHECKING:  # only nodes/ knows messages; here they are names in annotations
     from diagnostic_msgs.msg import DiagnosticArray
 
-    from mmal_msgs.msg import Engagement
+    from mmal_msgs.msg import Engagement, Query
 
 POLL_S = 0.1
 REFRESHES_PER_S = 5
@@ -44,7 +47,14 @@ class LiveRun:
         self._options = options
         self._view = view
         self._ended = False
-        self._graph = Graph(self._settings(), self._on_engagement, self._on_diagnostics)
+        self._graph = Graph(self._settings(), self._on_engagement, self._on_diagnostics, self._on_query)
+        self.session: Path | None = None
+        """Folder of what was recorded."""
+
+    @property
+    def start_ns(self) -> int:
+        """When recorded and simulated sources began."""
+        return self._graph.start_ns
 
     def play(self, console: Console) -> None:
         """Run until the end of the recordings, the duration or Ctrl-C; raises GraphError, ModelError."""
@@ -63,20 +73,37 @@ class LiveRun:
     def _settings(self) -> GraphSettings:
         options = self._options
         card = read_card(resolve_version(find_model(options.model)))  # the node loads the rest
+        privacy = options.record.privacy if options.record else Privacy.FEATURES_ONLY
+        engagement = {"rate_hz": float(options.rate_hz), "max_delay_ms": float(options.max_delay_ms)}
         return GraphSettings(
             sources={sensor: str(spec) for sensor, spec in options.specs.items()},
-            engagement={
-                "model": options.model,
-                "rate_hz": float(options.rate_hz),
-                "max_delay_ms": float(options.max_delay_ms),
-                "providers": list(options.providers),
+            engagement={"model": options.model, "providers": list(options.providers), **engagement},
+            sensors={
+                Sensor.CAMERA: {"privacy": privacy.value},
+                Sensor.MICROPHONE: {"privacy": privacy.value, "feature_set": card.audio_features},
             },
-            sensors={Sensor.MICROPHONE: {"feature_set": card.audio_features}},
+            selector={"model": options.model, **asdict(options.flags)},
+            recorder=self._recorder(options.record, engagement) if options.record else None,
         )
+
+    def _recorder(self, record: RecordOptions, engagement: Mapping[str, float]) -> dict[str, Any]:
+        options = self._options
+        return {
+            "auto_start": True,
+            "participant": record.participant,
+            "privacy": record.privacy.value,
+            "sessions": str(record.sessions or ""),
+            "devices": [f"{sensor}={spec}" for sensor, spec in options.specs.items()],
+            "model": options.model,
+            "policy": options.flags.policy,
+            "budget": options.flags.budget,
+            **engagement,
+        }
 
     def _wait(self) -> None:
         while not self._over():
             sleep(POLL_S)
+            self.session = self._graph.session or self.session
         sleep(DRAIN_S)
         self._ended = True
 
@@ -97,6 +124,9 @@ class LiveRun:
             record["latency_s"] = None if math.isnan(message.latency) else round(message.latency, 6)
             print_json(record)
         self._view.feed(estimate, start_ns, message.latency, message.compute_time)
+
+    def _on_query(self, message: Query) -> None:
+        self._view.budget, self._view.budget_left = message.budget, message.budget_left
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         if self._ended:  # nodes that are being stopped miss their sensors: nobody wants to know

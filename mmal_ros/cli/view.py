@@ -45,6 +45,9 @@ class LiveView:
     rates: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     """What is wrong, by part; empty when all is well."""
+    budget: int = 0
+    """Labels that may be asked for."""
+    budget_left: int = 0
     history: deque[tuple[Level | None, Level | None]] = field(default_factory=lambda: deque(maxlen=HISTORY))
     """Second by second, the estimate and, where it is known, the truth."""
 
@@ -126,6 +129,8 @@ class LiveView:
         text = (
             f"{rate} estimates/s · latency {median:.0f} ms (p99 {high:.0f}) · window, models and vote {compute:.2f} ms"
         )
+        if self.budget:
+            text += f" · {self.budget - self.budget_left} of {self.budget} windows flagged"
         return Text(text, style="grey70")
 
     def _warnings(self) -> list[RenderableType]:

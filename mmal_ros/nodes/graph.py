@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,13 +18,15 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
-from mmal_msgs.msg import Engagement
+from mmal_msgs.msg import Engagement, Query
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS
 from mmal_ros.nodes.camera_node import CameraNode
 from mmal_ros.nodes.e4_node import E4Node
 from mmal_ros.nodes.engagement_node import EngagementNode
 from mmal_ros.nodes.microphone_node import MicrophoneNode
-from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT
+from mmal_ros.nodes.recorder_node import RecorderNode
+from mmal_ros.nodes.selector_node import SelectorNode
+from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, QUERY
 from mmal_ros.sensors.specs import Sensor
 
 START_DELAY_NS = NANOSECONDS_PER_SECOND // 2
@@ -43,13 +47,18 @@ class GraphSettings:
     sources: Mapping[Sensor, str]
     engagement: Mapping[str, Any] = field(default_factory=dict)
     sensors: Mapping[Sensor, Mapping[str, Any]] = field(default_factory=dict)
+    selector: Mapping[str, Any] | None = None
+    """None: nothing is flagged."""
+    recorder: Mapping[str, Any] | None = None
+    """None: nothing is recorded."""
     namespace: str = "/mmal"
 
 
 class Graph:
     """Nodes, executor and a listener to their topics; a context manager that leaves nothing behind.
 
-    `on_engagement` and `on_diagnostics` are called from the executor's thread, with what really went over the topics.
+    `on_engagement`, `on_diagnostics` and `on_query` are called from the executor's thread, with what really went over
+    the topics.
     """
 
     def __init__(
@@ -57,10 +66,10 @@ class Graph:
         settings: GraphSettings,
         on_engagement: Callable[[Engagement], None],
         on_diagnostics: Callable[[DiagnosticArray], None] = lambda message: None,
+        on_query: Callable[[Query], None] = lambda message: None,
     ) -> None:
         self._settings = settings
-        self._on_engagement = on_engagement
-        self._on_diagnostics = on_diagnostics
+        self._heard = ((ENGAGEMENT, on_engagement), (DIAGNOSTICS, on_diagnostics), (QUERY, on_query))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
         self._nodes: list[Any] = []
@@ -71,6 +80,7 @@ class Graph:
 
     def __enter__(self) -> Self:
         """Start everything; raises GraphError and leaves nothing behind when a node refuses."""
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")  # a child's data stay on this computer
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the caller
         try:
             self._executor = SingleThreadedExecutor()
@@ -94,16 +104,25 @@ class Graph:
         """The running sensor nodes."""
         return {node.sensor: node for node in self._nodes if hasattr(node, "sensor")}
 
+    @property
+    def session(self) -> Path | None:
+        """Folder of the session that is being recorded; None: there is none."""
+        recorders = (node.recorder for node in self._nodes if isinstance(node, RecorderNode))
+        return next((recorder.folder.path for recorder in recorders if recorder is not None), None)
+
     def recordings_ended(self) -> list[bool]:
         """For every recorded source, whether it is over."""
         return [node.ended for node in self.sensors.values() if node.spec.recorded and node.spec.scheme != "none"]
 
     def _make_nodes(self) -> None:
         self.listener = Node("listener", namespace=self._settings.namespace)
-        self.listener.create_subscription(ENGAGEMENT.type, ENGAGEMENT.name, self._on_engagement, ENGAGEMENT.qos)
-        self.listener.create_subscription(DIAGNOSTICS.type, DIAGNOSTICS.name, self._on_diagnostics, DIAGNOSTICS.qos)
+        for topic, hear in self._heard:
+            self.listener.create_subscription(topic.type, topic.name, hear, topic.qos)
         self._executor.add_node(self.listener)
         self._add(EngagementNode, self._settings.engagement)
+        for make, values in ((RecorderNode, self._settings.recorder), (SelectorNode, self._settings.selector)):
+            if values is not None:
+                self._add(make, values)
         for sensor, spec in self._settings.sources.items():
             self._add(NODES[sensor], {"source": spec, **self._settings.sensors.get(sensor, {})})
 

@@ -81,6 +81,16 @@ def test_features_can_be_kept_and_scored_again(real_recordings, models, tmp_path
     assert len(again) >= len(first) - 1
 
 
+def test_features_are_kept_also_of_a_run_that_ends_before_its_recording(models, tmp_path):
+    kept = tmp_path / "features.npz"
+    whole = ["--wristband", "synthetic:3", "--model", models, "--json", "--fast", "--duration", 4]
+    first = estimates(mmal("run", *whole, "--save-features", kept))
+    again = estimates(mmal("run", "--features", kept, "--model", models, "--json"))
+    assert first[: len(again)] == again
+    assert len(first) == 40
+    assert len(again) >= 39, "a recording of features ends with its last frame"
+
+
 def test_ctrl_c_ends_a_run_cleanly(models):
     """Exit code 130, no traceback, no process left."""
     process = subprocess.Popen(

@@ -39,6 +39,7 @@ CAMERA, MICROPHONE, WRISTBAND = Sensor
         (CAMERA, " synthetic ", "synthetic", ""),
         (CAMERA, "synthetic:42", "synthetic", "42"),
         (CAMERA, "synthetic:42/2", "synthetic", "42/2"),
+        (CAMERA, "synthetic:unlike-42/2", "synthetic", "unlike-42/2"),
         (CAMERA, "none", "none", ""),
         (MICROPHONE, "device:default", "device", "default"),
         (MICROPHONE, "device:USB Audio: hw:1,0", "device", "USB Audio: hw:1,0"),
@@ -172,6 +173,8 @@ def test_a_library_that_is_not_installed_is_named_with_what_to_do() -> None:
 
 def test_a_simulated_person_is_herself_in_every_session_but_lives_through_something_else() -> None:
     (who, first), (same, second) = simulated_session(7), simulated_session(7, 2)
+    assert simulated_session(7, 2, unlike=True)[1].segments == second.segments
+    assert simulated_session(7, unlike=True)[0] != who
     assert who == same
     assert first.segments != second.segments
     assert simulated_session(7, 2)[1].segments == second.segments

@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 MODULES = {"launch": ["actions", "conditions", "event_handlers", "events", "substitutions"]}
-MODULES["launch_ros"] = ["actions", "event_handlers", "events", "events.lifecycle"]
+MODULES["launch_ros"] = ["actions", "event_handlers", "events", "events.lifecycle", "parameter_descriptions"]
 
 
 class Entity:

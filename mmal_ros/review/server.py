@@ -1,0 +1,184 @@
+"""The server around the application: port, TLS, limits, and the link that lets somebody in."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from mmal_ros.review.security import LOOPBACK_NAMES
+
+DEFAULT_PORT = 8765
+PORTS_TO_TRY = 20
+MOST_CONNECTIONS = 64
+KEEP_ALIVE_S = 15
+SLOWEST_REQUEST_S = 10.0
+"""Until the headers of a connection's first request are there."""
+GRACE_S = 3
+"""Requests that still run at the end have so long."""
+STOP_TIMEOUT_S = 2.0 * GRACE_S
+LONGEST_HEADERS = 16 * 1024
+
+
+class AddressError(ValueError):
+    """An address that cannot be served, or should not be; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen, and how."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    """The first one to try; 0: any."""
+    certificate: Path | None = None
+    key: Path | None = None
+    insecure: bool = False
+    """Serve others without TLS: whoever listens on the network sees children."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is TLS."""
+        return self.certificate is not None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Host names that may be used to call it."""
+        return LOOPBACK_NAMES if is_loopback(self.host) else LOOPBACK_NAMES | {self.host.lower(), *_own_names()}
+
+    def check(self) -> None:
+        """Raise AddressError where it would show children to a network, or the files of TLS are not there."""
+        if (self.certificate is None) != (self.key is None):
+            raise AddressError("TLS needs both, --tls-cert and --tls-key")
+        for path in filter(None, (self.certificate, self.key)):
+            if not path.is_file():
+                raise AddressError(
+                    f"{path} is not there; `openssl req -x509 -nodes -newkey rsa:2048` makes key and cert"
+                )
+        if not (is_loopback(self.host) or self.secure or self.insecure):
+            raise AddressError(
+                f"--host {self.host} lets other computers in, so it needs --tls-cert and --tls-key; "
+                "--insecure goes without, and then whoever listens on the network sees the clips"
+            )
+
+    def link(self, port: int, token: str, path: str = "/") -> str:
+        """What to open in a browser."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if _is_any(self.host):
+            host = socket.gethostname()
+        return f"{'https' if self.secure else 'http'}://{host}:{port}{path}?token={token}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this computer can reach it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK_NAMES
+
+
+def open_socket(address: Address) -> socket.socket:
+    """Bind to the port, or to the next one that is free; raises AddressError."""
+    for port in range(address.port, min(address.port + PORTS_TO_TRY, 65536) if address.port else 1):
+        try:
+            return _bound(address.host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise AddressError(f"{address.host}:{port} cannot be served: {error.strerror}") from error
+    raise AddressError(f"ports {address.port} to {address.port + PORTS_TO_TRY - 1} are taken; name another with --port")
+
+
+def serve(app: FastAPI, bound: socket.socket, address: Address) -> None:
+    """Serve until Ctrl-C or SIGTERM; raises KeyboardInterrupt when it was Ctrl-C."""
+    _Server(app, address).run(sockets=[bound])
+
+
+@contextmanager
+def serving(app: FastAPI, bound: socket.socket, address: Address) -> Iterator[None]:
+    """Serve in a thread, beside something else."""
+    server = _Server(app, address)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, name="review server", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(STOP_TIMEOUT_S)
+
+
+class _Impatient(H11Protocol):
+    """Hangs up on who connects and does not ask."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request so long, and no longer."""
+        super().connection_made(transport)
+        self.loop.call_later(SLOWEST_REQUEST_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None:
+            self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """Does not wait for streams at its end: they never end by themselves."""
+
+    def __init__(self, app: FastAPI, address: Address) -> None:
+        super().__init__(_config(app, address))
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """First the streams, then what is left."""
+        self._app.state.ending.set()
+        await super().shutdown(sockets)
+
+
+def _config(app: FastAPI, address: Address) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # it would have codes of participants
+        server_header=False,
+        proxy_headers=False,  # nobody may say for others where they come from
+        ws="none",
+        http=_Impatient,
+        h11_max_incomplete_event_size=LONGEST_HEADERS,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=address.certificate,
+        ssl_keyfile=address.key,
+    )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)  # asyncio sends at once only where it is told that this is TCP
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a restart finds its own port taken
+        bound.bind(place)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _own_names() -> set[str]:
+    name = socket.gethostname().lower()
+    return {name, f"{name}.local", socket.getfqdn().lower()}
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

@@ -1,0 +1,116 @@
+// One coder going through the flags of one session: where they are, what they said, and how they take it back.
+
+import { get, sessionPath } from "./server.js";
+
+export class Review extends EventTarget {
+  #acts = []; // what was answered on this page, the newest last: [{window_id, label, note}] as it was before
+
+  /** Events: "moved" (another flag), "answered" (the flag in `detail` has another label). */
+  constructor(name, coder, outbox) {
+    super();
+    Object.assign(this, { name, coder, outbox, session: null, index: 0 });
+    outbox.addEventListener("refused", ({ detail }) => this.#refused(detail.item));
+    outbox.addEventListener("saved", ({ detail }) => this.#saved(detail.item, detail.answer));
+  }
+
+  /** Read the session; what is still on its way counts as answered. Throws as `get` does. */
+  async load(blind) {
+    this.session = await get(sessionPath(this.name, this.query(blind)));
+    for (const { session, act, body } of this.outbox.waiting) {
+      const flag = this.find(body.window_id);
+      if (session !== this.name || body.annotator !== this.coder || !flag) continue;
+      Object.assign(flag, act === "labels" ? { label: body.value, note: body.note } : { label: null, note: "" });
+    }
+    this.index = Math.max(0, this.#nextOpen(-1));
+  }
+
+  /** What requests of this coder carry. */
+  query(blind) {
+    return `?annotator=${encodeURIComponent(this.coder)}${blind ? "" : "&blind=false"}`;
+  }
+
+  get flags() {
+    return this.session?.flags ?? [];
+  }
+
+  get flag() {
+    return this.flags[this.index] ?? null;
+  }
+
+  get done() {
+    return this.flags.filter((flag) => flag.label).length;
+  }
+
+  get complete() {
+    return this.flags.length > 0 && this.done === this.flags.length;
+  }
+
+  find(window_id) {
+    return this.flags.find((flag) => flag.window_id === window_id);
+  }
+
+  /** Go to a flag by its place in time; beyond the ends nothing happens. */
+  go(index) {
+    if (index < 0 || index >= this.flags.length || index === this.index) return;
+    this.index = index;
+    this.dispatchEvent(new Event("moved"));
+  }
+
+  goTo(window_id) {
+    this.go(this.flags.findIndex((flag) => flag.window_id === window_id));
+  }
+
+  /** Label the flag that is shown, and go to the next one without a label; a flag that had one stays in view. */
+  answer(value, note) {
+    const flag = this.flag;
+    if (!flag) return;
+    const first = !flag.label;
+    this.#acts.push({ window_id: flag.window_id, label: flag.label, note: flag.note });
+    this.#set(flag, value, note);
+    this.outbox.put(this.name, "labels", { window_id: flag.window_id, value, annotator: this.coder, note });
+    if (first && !this.complete) this.go(this.#nextOpen(this.index));
+  }
+
+  /** Take back the last answer of this page, or else that of the flag that is shown; returns the flag, or null. */
+  undo() {
+    const last = this.#acts.pop() ?? (this.flag?.label ? { window_id: this.flag.window_id, label: null, note: "" } : null);
+    const flag = last && this.find(last.window_id);
+    if (!flag) return null;
+    this.#set(flag, last.label, last.note);
+    this.outbox.put(this.name, "undo", { window_id: flag.window_id, annotator: this.coder });
+    this.goTo(flag.window_id);
+    return flag;
+  }
+
+  /** The next flag without a label after a place, from the beginning again at the end; -1: there is none. */
+  #nextOpen(from) {
+    const open = (flag) => !flag.label;
+    const after = this.flags.findIndex((flag, index) => index > from && open(flag));
+    return after >= 0 ? after : this.flags.findIndex(open);
+  }
+
+  #set(flag, label, note) {
+    Object.assign(flag, { label: label ?? null, note: note ?? "" });
+    this.dispatchEvent(new CustomEvent("answered", { detail: flag }));
+  }
+
+  #mine(item) {
+    return item.session === this.name && item.body.annotator === this.coder ? this.find(item.body.window_id) : null;
+  }
+
+  // The server knows what stands below a label that was taken back; later answers still on their way say more.
+  #saved(item, answer) {
+    const flag = this.#mine(item);
+    const later = this.outbox.waiting.some((other) => other.body.window_id === item.body.window_id);
+    if (!flag || later) return;
+    if (item.act === "undo" && answer?.label !== undefined) this.#set(flag, answer.label, answer.note);
+    else this.#set(flag, flag.label, flag.note);
+  }
+
+  #refused(item) {
+    const flag = this.#mine(item);
+    if (!flag || item.act !== "labels") return;
+    this.#acts = this.#acts.filter((act) => act.window_id !== flag.window_id);
+    this.#set(flag, null, item.body.note);
+  }
+}
