@@ -196,6 +196,7 @@ def test_an_answer_whose_receipt_was_lost_is_sent_again_and_counts_once(
 
     page.route("**/labels", lose, times=1)
     page.keyboard.press("1")
+    expect(page.locator("#saved")).not_to_have_text("All answers saved")  # not before the key was heard
     all_saved(page)
     assert len(lost) == 1
     assert [label.value for label in labels(session)] == ["low"]
