@@ -5,8 +5,8 @@
 
 `engagement_node` is configured and activated first, so that it hears the first frame, and says what is wrong with its
 model before a device is opened; then recorder, selector and each sensor node, whatever becomes of the others. A node
-that dies is started again and goes through the same steps; the others do not notice. A recorder that died begins
-another session.
+that dies is started again and goes through the same steps; the others do not notice. With `record:=` a recorder that
+died begins another session.
 """
 
 from pathlib import Path
@@ -26,6 +26,8 @@ from launch import LaunchDescription
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 RESPAWN_DELAY_S = 1.0
+END_TIMEOUT_S = "20"
+"""The recorder's last clips take some seconds; launch wants text here."""
 ARGUMENTS = {
     "namespace": ("mmal", "namespace of all topics and services"),
     "camera": ("device:0", "SPEC of the camera, or none"),
@@ -105,6 +107,8 @@ def lifecycle_node(executable, parameters, condition=None):
         output="screen",
         respawn=True,
         respawn_delay=RESPAWN_DELAY_S,
+        sigterm_timeout=END_TIMEOUT_S,
+        sigkill_timeout=END_TIMEOUT_S,
         condition=condition,
     )
 

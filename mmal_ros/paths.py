@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 PACKAGE = "mmal_ros"
+MODEL_FILES = ("model.json", "current")
+"""One of them is in every folder of a model set: any other folder of that name is none."""
 
 
 def share_folders() -> list[Path]:
@@ -42,6 +44,11 @@ def personal_models_folder() -> Path:
 
 def find_model(name: str) -> Path:
     """The folder of a model set: a path as it is, a participant's code, or the name of one that comes along."""
-    path = Path(name).expanduser()
-    named = (folder / name for folder in (personal_models_folder(), *model_folders()) if (folder / name).is_dir())
-    return path if path.exists() else next(named, path)
+    try:
+        path = Path(name).expanduser()
+        if any((path / file).is_file() for file in MODEL_FILES):
+            return path
+        named = (folder / name for folder in (personal_models_folder(), *model_folders()) if (folder / name).is_dir())
+        return next(named, path)
+    except (OSError, RuntimeError):  # too long, or the home of somebody who is not there
+        return Path(name)

@@ -36,7 +36,7 @@ FEWEST_FLAGS = 10
 """With fewer labels a new model could not be compared with the one in use."""
 REFRACTORY_S = 1.0
 SECONDS_PER_MINUTE = 60
-PERSONALISE_TIMEOUT_S = 120
+PERSONALISE_TIMEOUT_S = 300
 out = Console()
 
 
@@ -157,11 +157,18 @@ def _personalise(sessions: Path, models: Path, model: str) -> dict[str, Any]:
     options = ["--sessions-dir", sessions, "--models", models, "--from", model, "--json"]
     command = [sys.executable, "-c", code, "personalise", PARTICIPANT, *map(str, options)]
     with err.status("learning …"):
-        run = subprocess.run(command, capture_output=True, text=True, timeout=PERSONALISE_TIMEOUT_S, check=False)
+        run = _run(command)
     if run.returncode:
         raise ValueError(run.stderr.strip().removeprefix("mmal: ") or f"personalising ended with code {run.returncode}")
     result: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     return result
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=PERSONALISE_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"personalising took longer than {PERSONALISE_TIMEOUT_S} s; is the machine busy?") from None
 
 
 def _compared(played: Played, truth: Callable[[float], Level], models: dict[str, Path]) -> Table:

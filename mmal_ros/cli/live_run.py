@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import NamedTemporaryFile
 from time import sleep, time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +61,13 @@ class LiveRun:
             with self._graph:
                 self._wait()
             return
-        log = Path(gettempdir()) / f"mmal-{os.getpid()}.log"  # what ROS and MediaPipe say would spoil the view
-        with log.open("wb") as file, output_into(file, STDERR), ExitStack() as stack:
+        log = NamedTemporaryFile("wb", prefix="mmal-", suffix=".log", delete=False)  # noqa: SIM115 - it stays
+        with log as file, output_into(file, STDERR), ExitStack() as stack:
             with console.status("starting …"):
                 stack.enter_context(self._graph)
             with Live(self._view, console=console, refresh_per_second=REFRESHES_PER_S):
                 self._wait()
-        console.print(f"log: {log}", style="grey50", highlight=False)
+        console.print(f"log: {log.name}", style="grey50", highlight=False)
 
     def _settings(self) -> GraphSettings:
         options = self._options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from mmal_msgs.msg import Engagement, Query
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS
 from mmal_ros.nodes.camera_node import CameraNode
+from mmal_ros.nodes.discovery import stay_on_this_computer
 from mmal_ros.nodes.e4_node import E4Node
 from mmal_ros.nodes.engagement_node import EngagementNode
 from mmal_ros.nodes.microphone_node import MicrophoneNode
@@ -80,7 +80,7 @@ class Graph:
 
     def __enter__(self) -> Self:
         """Start everything; raises GraphError and leaves nothing behind when a node refuses."""
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")  # a child's data stay on this computer
+        stay_on_this_computer()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the caller
         try:
             self._executor = SingleThreadedExecutor()

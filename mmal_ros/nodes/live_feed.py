@@ -18,6 +18,7 @@ from mmal_msgs.msg import Engagement, ModelInfo, Query, SessionStatus
 from mmal_msgs.srv import FlagNow, GetBudget, StartSession, Unflag
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.nodes.conversions import estimate_from_message, to_ns
+from mmal_ros.nodes.discovery import stay_on_this_computer
 from mmal_ros.nodes.topics import (
     ENGAGEMENT,
     FLAG_NOW,
@@ -128,8 +129,11 @@ class GraphFeed:
         flags = {window: query for window, query in self._flags.items() if window != message.window_id}
         if message.action == Query.FLAGGED:
             flags[message.window_id] = message
+        status = self._status
+        since_ns = to_ns(status.started) if status is not None and status.recording else 0  # who comes late hears all
+        # As a whole: others may be reading.
         newest = sorted(flags.items(), key=lambda item: to_ns(item[1].header.stamp))[-MOST_FLAGS:]
-        self._flags = dict(newest)  # as a whole: others may be reading
+        self._flags = {w: q for w, q in newest if to_ns(q.header.stamp) >= since_ns}
 
     def _ask_budget(self) -> None:
         """A new session has a new budget before anything is flagged."""
@@ -160,6 +164,7 @@ class GraphFeed:
 @contextmanager
 def graph_feed(namespace: str) -> Iterator[GraphFeed]:
     """Listen to a graph in other processes, with a node and a thread of its own."""
+    stay_on_this_computer()
     context = rclpy.Context()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the caller
     executor = SingleThreadedExecutor(context=context)

@@ -65,6 +65,8 @@ def spin(make_node: Callable[[], Any]) -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         node.get_logger().debug("told to stop")
     finally:
+        for impatient in (signal.SIGINT, signal.SIGTERM):  # a session that ends still writes its last clips
+            signal.signal(impatient, signal.SIG_IGN)
         node.trigger_shutdown()
         node.destroy_node()
         rclpy.try_shutdown()

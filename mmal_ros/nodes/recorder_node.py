@@ -40,7 +40,7 @@ class RecorderNode(LifecycleNode):
         """Why the last transition failed, in one sentence."""
         self.recorder: SessionRecorder | None = None
         """The running session; None: nothing is recorded."""
-        self._last: SessionRecorder | None = None
+        self._ended: list[SessionRecorder] = []  # their last clips may still be written
         self._model_info = b""
         self._active = False
         self._seen_and_heard: list[Any] = []
@@ -111,7 +111,7 @@ class RecorderNode(LifecycleNode):
             self._hear(MODEL_INFO, self._model_info)
         if card.privacy is not Privacy.FEATURES_ONLY:
             self._seen_and_heard = [self._listen(topic) for topic in SEEN_AND_HEARD]
-        self.get_logger().info(f"recording to {self.recorder.folder.path} ({card.privacy})")
+        self.get_logger().info(f"recording ({card.privacy})")  # no path: it has a participant's code
         self._publish_status()
         return self.recorder
 
@@ -122,11 +122,12 @@ class RecorderNode(LifecycleNode):
         self._seen_and_heard = []
         if self.recorder is None:
             return None
-        self._last, self.recorder = self.recorder, None
-        self._last.stop()
-        self.get_logger().info(f"recorded {self._last.folder.path}: {self._last.flags} flags")
+        ended, self.recorder = self.recorder, None
+        self._ended.append(ended)
+        ended.stop()
+        self.get_logger().info(f"recorded: {ended.flags} flags")
         self._publish_status()
-        return self._last
+        return ended
 
     def now_ns(self) -> int:
         """The node's clock."""
@@ -149,9 +150,8 @@ class RecorderNode(LifecycleNode):
                 self.destroy_subscription(subscription)
             self.destroy_timer(self._timer)
         self.stop()
-        if self._last is not None:
-            self._last.join()
-            self._last = None
+        while self._ended:
+            self._ended.pop(0).join()
 
     def _describe(self, topic: Topic) -> BagTopic:
         return bag_topic(topic, self.resolve_topic_name(topic.name))

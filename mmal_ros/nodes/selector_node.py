@@ -70,7 +70,7 @@ class SelectorNode(LifecycleNode):
         """Why the last transition failed, in one sentence."""
         self._active = False
         self._session = ""  # the one that is being recorded
-        self._resting = False  # there is a recorder, and it is not recording
+        self._between_sessions = False  # as the recorder said last
         self._newest: Engagement | None = None
         self._newest_came_ns = 0
         self._recorded: deque[Recorded] = deque(maxlen=RECORDED.qos.depth)  # not counted yet
@@ -126,6 +126,11 @@ class SelectorNode(LifecycleNode):
         self._active = False
         return TransitionCallbackReturn.SUCCESS
 
+    @property
+    def _resting(self) -> bool:
+        """There is a recorder, and it is not recording."""
+        return self._between_sessions and self.count_publishers(SESSION_STATUS.name) > 0
+
     def now_ns(self) -> int:
         """The node's clock."""
         nanoseconds: int = self.get_clock().now().nanoseconds
@@ -162,7 +167,7 @@ class SelectorNode(LifecycleNode):
 
     def _on_status(self, message: SessionStatus) -> None:
         """A new session has the whole budget; between two sessions nothing is flagged."""
-        self._resting = not message.recording
+        self._between_sessions = not message.recording
         if message.recording and message.session != self._session:
             elapsed_ns = max(0, self.now_ns() - to_ns(message.started))
             self._selector = self._fresh_selector(elapsed_ns / NANOSECONDS_PER_SECOND)

@@ -18,6 +18,8 @@ from mmal_ros.session.records import Flag
 
 def feed(recorder: SessionRecorder, topic: Topic, name: str, data: bytes, now_ns: int) -> None:
     """Hand over a message that came at `now_ns` on `topic`, whose full name is `name`."""
+    if topic.name == QUERY.name and stamp_of(data) < recorder.card.start_ns:
+        return  # said again for those who come late, but of an earlier session, perhaps of another child
     recorder.bag.add(name, data, now_ns, stamp_of(data))
     if topic.name in OPENED:
         OPENED[topic.name](recorder, data)

@@ -32,7 +32,7 @@ LATCHED = QoSProfile(
 )
 KEPT = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
-    depth=100,
+    depth=1000,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )

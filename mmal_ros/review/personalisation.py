@@ -87,7 +87,7 @@ class Personalisations:
             job.state = State.FAILED if job.result is None else State.DONE
         except TimeoutError:
             job.state, job.message = State.FAILED, TOO_LONG
-        except (OSError, ValueError) as error:  # no memory for a process, a line that is no JSON
+        except Exception as error:  # no memory for a process, a line that is not ours: a job must end
             log.exception("personalising failed")
             job.state, job.message = State.FAILED, f"{CUT_OFF} ({type(error).__name__})"
 

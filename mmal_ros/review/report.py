@@ -75,6 +75,7 @@ def write_report(folder: SessionFolder, path: Path) -> None:
 def _content(folder: SessionFolder) -> dict[str, Any]:
     card, (flags, labels) = folder.card(), said_of(folder)
     timeline, problem = _timeline(folder)
+    end_ns = card.end_ns or (timeline.end_ns if timeline else card.start_ns)  # one that was cut off has none
     rows, coders = _flag_rows(card, flags, labels), sorted({label.annotator for label in labels})
     marks = [
         ((flag.stamp_ns - card.start_ns) / NANOSECONDS_PER_SECOND, row.counts)
@@ -84,7 +85,7 @@ def _content(folder: SessionFolder) -> dict[str, Any]:
     return {
         "style": Markup(STYLE),  # noqa: S704 (a file of this package)
         "card": card,
-        "duration": clock(((card.end_ns or card.start_ns) - card.start_ns) / NANOSECONDS_PER_SECOND),
+        "duration": clock((end_ns - card.start_ns) / NANOSECONDS_PER_SECOND),
         "keeps": PRIVACY_WORDS[card.privacy.value],
         "problem": problem,
         "plot": timeline_plot(timeline, marks) if timeline else None,

@@ -62,12 +62,13 @@ def _listed(library: Library) -> Iterator[dict[str, Any]]:
         try:
             card = folder.card()
             flags, labels = said_of(folder)
-        except SessionError as error:
+            facts = _facts(folder, card)
+        except (SessionError, OSError) as error:  # deleted meanwhile, say
             yield {"name": folder.name, "problem": str(error)}
             continue
         labelled = {label.window_id for label in labels} & {flag.window_id for flag in flags}
         yield {
-            **_facts(folder, card),
+            **facts,
             "flags": len(flags),
             "labelled": len(labelled),
             "annotators": _coders(labels),

@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -35,6 +36,7 @@ FREE_TO_START = 1_000_000_000
 """Bytes."""
 STOP_TIMEOUT_S = 2.0
 CLIPS_TIMEOUT_S = 10.0
+CLOCK_SET_BACK = "the clock was set back to before the start, so flags are passed over; begin a new session"
 log = logging.getLogger(__name__)
 
 
@@ -87,33 +89,45 @@ class SessionRecorder:
         self.card = card.model_copy(update={"name": self.folder.name})
         self._now_ns = now_ns
         self._on_disk = on_disk
-        self._known: dict[int, bool] = {}  # window: whether its flag was withdrawn
+        self._known: dict[int, Flag | None] = {}  # by window; None: withdrawn
         self._facts: deque[_Fact] = deque()
         self._store_problem = ""
         self._wake = threading.Event()
         self._ending = False
         self._closed = threading.Event()
-        self.bag = BagQueue(self.folder.bag, topics)
-        """Takes messages, and says how much is written."""
-        self._store = SessionStore(self.folder.labels)
-        self._clips = None if card.privacy is Privacy.FEATURES_ONLY else ClipRecorder(self.folder, self._on_clip)
-        try:
-            self._write_card(self.card)  # last: from now on it is a session
-            sync_folder(root)
-        except OSError as error:
-            raise SessionError(f"no session can be written to {root}: {error.strerror}") from error
+        with ExitStack() as undo:  # of what is begun, when the rest fails
+            undo.callback(shutil.rmtree, self.folder.path, ignore_errors=True)
+            try:
+                self._open(topics, undo)
+                sync_folder(root)
+            except OSError as error:
+                raise SessionError(f"no session can be written to {root}: {error.strerror}") from error
+            undo.pop_all()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
+
+    def _open(self, topics: Sequence[BagTopic], undo: ExitStack) -> None:
+        self.bag = BagQueue(self.folder.bag, topics)
+        """Takes messages, and says how much is written."""
+        undo.callback(self.bag.close)
+        self._store = SessionStore(self.folder.labels)
+        undo.callback(self._store.close)
+        self._clips: ClipRecorder | None = None
+        if self.card.privacy is not Privacy.FEATURES_ONLY:
+            self._clips = ClipRecorder(self.folder, self._on_clip)
+            undo.callback(self._clips.close, 0)
+        self._write_card(self.card)  # last: from now on it is a session
 
     @property
     def flags(self) -> int:
         """Windows flagged and not withdrawn, on disk or about to be."""
-        return list(self._known.values()).count(False)
+        return sum(flag is not None for flag in list(self._known.values()))
 
     @property
     def problem(self) -> str:
         """Empty: all is well; else one sentence."""
-        return self._store_problem or self.bag.problem
+        set_back = CLOCK_SET_BACK if self._now_ns() < self.card.start_ns else ""
+        return self._store_problem or self.bag.problem or set_back
 
     def picture(self, stamp_ns: int, jpeg: bytes) -> None:
         """A picture that a clip may want to show."""
@@ -126,20 +140,24 @@ class SessionRecorder:
             self._clips.sound(stamp_ns, values, rate_hz)
 
     def flag(self, flag: Flag) -> None:
-        """Keep a flag, once: what is known already, and what is older than the session, is passed over."""
-        if flag.stamp_ns < self.card.start_ns or self._known.get(flag.window_id) is False:
+        """Keep a flag; what is said again, and what is older than the session, is passed over.
+
+        Of a window that is flagged already policy and reason may change: a person's take the place of the policy's.
+        """
+        known = self._known.get(flag.window_id)
+        if flag.stamp_ns < self.card.start_ns or flag == known:
             return
         if self._keep(partial(self._store.flag, flag), self._says(flag.window_id)):
-            self._known[flag.window_id] = False
-            if self._clips is not None:
+            self._known[flag.window_id] = flag
+            if self._clips is not None and known is None:
                 self._clips.cut(flag.window_id, flag.stamp_ns)
 
     def withdraw(self, window_id: int, stamp_ns: int) -> None:
         """A flag is not to be labelled; its clip is deleted. Passed over as `flag` does."""
-        if stamp_ns < self.card.start_ns or self._known.get(window_id) is True:
+        if stamp_ns < self.card.start_ns or (window_id in self._known and self._known[window_id] is None):
             return
         if self._keep(partial(self._withdraw, window_id), self._says(window_id, withdrawn=True)):
-            self._known[window_id] = True
+            self._known[window_id] = None
 
     def name_model(self, model: str) -> None:
         """Say which model set is in use, where the card does not yet."""
@@ -152,7 +170,7 @@ class SessionRecorder:
         self._ending = True
         self._wake.set()
         if not self._closed.wait(STOP_TIMEOUT_S):
-            log.error("the recording of %s does not end; the disk may be slow", self.folder.name)
+            log.error("the recording does not end; the disk may be slow")
 
     def join(self) -> None:
         """Wait, after `stop`, for the clips."""
@@ -175,7 +193,7 @@ class SessionRecorder:
             self._clips.drop(window_id)
 
     def _on_clip(self, window_id: int, path: Path) -> None:
-        if self._known.get(window_id) is False:
+        if self._known.get(window_id) is not None:
             clip = f"{path.parent.name}/{path.name}"
             self._keep(partial(self._store.attach_clip, window_id, clip), self._says(window_id, clip=clip))
 
@@ -197,7 +215,7 @@ class SessionRecorder:
         try:
             work()
         except Exception as error:
-            log.exception("recording %s", self.folder.name)
+            log.exception("recording a session")
             self._store_problem = f"recording is in trouble: {type(error).__name__}: {error}"
 
     def _save(self) -> None:
@@ -212,7 +230,7 @@ class SessionRecorder:
             self._store_problem = ""
             self._facts.popleft()
             if fact.says is not None:
-                self._on_disk(fact.says)
+                self._guarded(partial(self._on_disk, fact.says))
 
     def _tend(self) -> None:
         self.bag.write()
@@ -220,19 +238,19 @@ class SessionRecorder:
             self._clips.tick(self._now_ns())
 
     def _complete(self) -> None:
-        self._save()
-        self.bag.close()
+        self._guarded(self._save)
+        self._guarded(self.bag.close)
         end_ns = self._now_ns()
         end = datetime.fromtimestamp(end_ns / NANOSECONDS_PER_SECOND, UTC)
         self._write_card(self.card.model_copy(update={"end": end, "end_ns": end_ns}))
 
     def _complete_clips(self) -> None:
         if self._clips is not None:
-            self._clips.close(CLIPS_TIMEOUT_S)
-        self._save()
-        self._store.close()
+            self._guarded(partial(self._clips.close, CLIPS_TIMEOUT_S))
+        self._guarded(self._save)
+        self._guarded(self._store.close)
         if self._facts:
-            log.error("%d flags or clips of %s could not be written", len(self._facts), self.folder.name)
+            log.error("%d flags or clips could not be written", len(self._facts))
 
     def _write_card(self, card: SessionCard) -> None:
         write_session_card(self.folder.path, card)
@@ -240,8 +258,11 @@ class SessionRecorder:
 
 
 def _check_space(root: Path) -> None:
-    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    try:
+        there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise SessionError(f"no session can be written to {root}: {error.strerror}") from error
     if free < FREE_TO_START:
         raise SessionError(
             f"{there} has only {free // 1_000_000} MB free; a session needs {FREE_TO_START // 1_000_000} MB to start"

@@ -48,10 +48,17 @@ def salvage(folder: SessionFolder) -> bool:
     try:
         with claimed(folder.bag) as free:
             if free and not is_complete(folder.bag):  # somebody else may have been faster
+                _remove_scraps(folder.clips)
                 _rewrite(folder.bag)
             return free
     except OSError as error:
         raise SessionError(f"the bag of {folder.name} was cut off and cannot be mended: {error.strerror}") from error
+
+
+def _remove_scraps(clips: Path) -> None:
+    """Clips that were being written: pictures that nothing else would ever delete."""
+    for scrap in clips.glob(".*.new"):
+        scrap.unlink(missing_ok=True)
 
 
 def _rewrite(bag: Path) -> None:
@@ -63,7 +70,7 @@ def _rewrite(bag: Path) -> None:
     sync_folder(bag)
     write_metadata(bag, topics, tally)
     sync_folder(bag)
-    log.warning("%s was cut off: %d messages are saved", bag.parent.name, sum(tally.counts.values()))
+    log.warning("a session was cut off: %d messages are saved", sum(tally.counts.values()))
 
 
 def _copy(cut: IO[bytes], mended: IO[bytes]) -> tuple[list[BagTopic], Tally]:

@@ -134,6 +134,17 @@ def test_a_new_session_begins_without_the_flags_of_the_one_before(ros, feed):
     wait_until(lambda: len(feed.state()["flags"]) == 1, LATEST_S)
 
 
+def test_a_page_opened_in_the_second_session_does_not_show_the_flags_of_the_first(ros, feed):
+    """Who comes late is told the status first, and then every query that was ever said, the old ones too."""
+    status, flags = ros.publisher(SESSION_STATUS), ros.publisher(QUERY)
+    status.publish(SessionStatus(recording=True, session="two", started=to_time(now_ns())))
+    wait_until(lambda: (feed.state()["session"] or {}).get("session") == "two", LATEST_S)
+    flags.publish(query(now_ns() - 100 * STEP_NS))
+    flags.publish(query(now_ns() + 10 * STEP_NS))
+    wait_until(lambda: feed.state()["flags"], LATEST_S)
+    assert len(feed.state()["flags"]) == 1
+
+
 def test_nobody_there_to_ask_is_a_sentence(feed, monkeypatch):
     monkeypatch.setattr(live_feed, "ANSWER_TIMEOUT_S", 0.3)
     assert feed.flag("now") == (False, "selector_node is not running in this graph.")

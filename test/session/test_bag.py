@@ -225,3 +225,12 @@ def test_a_topic_that_is_not_to_be_recorded_is_not(folder):
     queue.close()
     assert numbers_in(folder) == [0, 1, 2]
     assert b"a picture" not in Path(folder.bag / BAG_FILE).read_bytes()
+
+
+def test_a_clip_that_was_being_written_is_not_left_behind(folder):
+    """Pictures of a child under a name that nothing would ever delete."""
+    content, _ = cut_bag(folder)
+    (folder.clips / ".17.mp4.4711.new").write_bytes(b"pictures")
+    (folder.clips / "16.mp4").write_bytes(b"a whole clip")
+    restored(folder, content)
+    assert [clip.name for clip in folder.clips.iterdir()] == ["16.mp4"]

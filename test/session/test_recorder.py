@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -212,3 +214,37 @@ def test_a_session_that_ends_within_a_clip_keeps_what_there_is_of_it(tmp_path):
     recording.stop()
     assert flags_in(recording.folder)[5].clip == "clips/5.mp4"
     assert list(recording.folder.clips.iterdir()) == [recording.folder.clip_of(5)]
+
+
+def test_a_person_who_flags_what_is_flagged_already_is_heard(recording):
+    """The window becomes hers, with her reason; its clip is cut once."""
+    recording.recorder.flag(flag(7))
+    recording.recorder.flag(replace(flag(7), policy="person", reason="he looked at me"))
+    recording.acknowledged(2)
+    assert flags_in(recording.folder)[7].reason == "he looked at me"
+    assert recording.recorder.flags == 1
+
+
+def test_a_clock_that_was_set_back_is_told(tmp_path):
+    hour_ns = 3_600 * 10**9
+    recorder = SessionRecorder(tmp_path, card(), TOPICS, lambda: time.time_ns() - hour_ns, lambda what: None)
+    assert "the clock was set back" in recorder.problem
+    recorder.stop()
+    recorder.join()
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder_module, "write_session_card", full)
+    threads = threading.active_count()
+    with pytest.raises(SessionError, match="No space left on device"):
+        SessionRecorder(tmp_path, card(Privacy.CLIPS), TOPICS, time.time_ns, lambda what: None)
+    assert list(tmp_path.iterdir()) == []
+    wait_until(lambda: threading.active_count() == threads, 10)
+
+
+def test_a_place_that_cannot_be_is_one_sentence(tmp_path):
+    with pytest.raises(SessionError, match="no session can be written to"):
+        SessionRecorder(tmp_path / ("x" * 300), card(), TOPICS, time.time_ns, lambda what: None)

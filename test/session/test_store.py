@@ -175,3 +175,13 @@ def test_a_recorder_and_two_coders_write_at_once(path):
     high, low = LabelValue.HIGH, LabelValue.LOW
     assert [values.count((who, high)) for who in ("C1", "C2")] == [60, 60]
     assert sum(value == low for _, value in values) == 60
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b", "100 %"])
+def test_a_folder_may_have_any_name(tmp_path, name):
+    (tmp_path / name).mkdir()
+    path = tmp_path / name / "labels.sqlite"
+    with SessionStore(path) as store:
+        store.flag(Flag(1, 10**18, "random", "why not", 0.0))
+    assert path.stat().st_size > 0
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mmal_ros.datatypes import Level
 from mmal_ros.model_versions import current, next_version, use
 from mmal_ros.models import ModelSet, load_model_set
+from mmal_ros.paths import model_folders
 from mmal_ros.session.agreement import AgreementRule
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import SessionFolder
@@ -89,6 +90,7 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
         SessionError: there is no session, or there are too few labels, or of one level only; nothing is written.
         ModelError: there is nothing to start from, or another process is at it.
     """
+    _check_name(request.participant)
     sessions = sessions_of(request.participant, request.sessions_root, request.sessions)
     start = group_to_start_from(request.folder, request.group)
     group, steps = read_group(start), len(sessions) + STEPS
@@ -176,6 +178,12 @@ def rounded(value: float) -> float | None:
 
 
 # --- one after the other -----------------------------------------------------------------------------------------
+
+
+def _check_name(participant: str) -> None:
+    """Her models would take the place of one that comes along, for everybody."""
+    if any((folder / participant).is_dir() for folder in model_folders()):
+        raise SessionError(f"'{participant}' is the name of a model that comes along; record with another code")
 
 
 def _check_labels(found: LabelledWindows) -> None:
