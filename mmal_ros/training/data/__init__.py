@@ -12,6 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from mmal_ros.session.card import CARD_NAME
 from mmal_ros.training.data.errors import meant
 from mmal_ros.training.people import DataError, DataSet
 
@@ -42,8 +43,8 @@ def load_data_set(name: str, folder: Path | None = None) -> DataSet:
     """A data set by its name, or by the path of its description.
 
     Args:
-        name: `cohort`, one of `ADAPTERS`, a YAML that describes a table (`data.tables`), or a folder of recordings with
-            labels (`data.recordings`).
+        name: `cohort`, one of `ADAPTERS`, a YAML that describes a table (`data.tables`), a folder of recorded sessions
+            (`data.sessions`), or a folder of recordings of features with labels (`data.recordings`).
         folder: where the files of a published set are; the others need none.
 
     Raises:
@@ -64,7 +65,7 @@ def _by_path(path: Path) -> DataSet:
     if path.suffix in LAYOUTS:
         return _adapter("tables")(path)
     if path.is_dir():
-        return _adapter("recordings")(path)
+        return _adapter("sessions" if any(path.glob(f"*/{CARD_NAME}")) else "recordings")(path)
     raise DataError(
         f"'{path}' is no data set, no YAML that describes a table and no folder of recordings; "
         + meant(str(path), (COHORT, *ADAPTERS))
