@@ -31,8 +31,8 @@ def train(
         str,
         typer.Argument(
             metavar="DATASET",
-            help="a folder of sessions, recorded by `mmal run --record` and labelled with `mmal review`; or of features "
-            "written by `mmal run --fast --save-features`, with a labels.csv: person, recording, start_s, end_s, level",
+            help="a folder of sessions, recorded by `mmal run --record` and labelled with `mmal review`; or of "
+            "features written by `mmal run --fast --save-features`, with a labels.csv: person, recording, start_s, end_s, level",
         ),
     ],
     output: Annotated[
