@@ -32,7 +32,8 @@ def train(
         typer.Argument(
             metavar="DATASET",
             help="a folder of sessions, recorded by `mmal run --record` and labelled with `mmal review`; or of "
-            "features written by `mmal run --fast --save-features`, with a labels.csv: person, recording, start_s, end_s, level",
+            "features written by `mmal run --fast --save-features`, with a labels.csv: person, recording, start_s, "
+            "end_s, level",
         ),
     ],
     output: Annotated[
