@@ -71,6 +71,7 @@ class SelectorNode(LifecycleNode):
         self._active = False
         self._session = ""  # the one that is being recorded
         self._between_sessions = False  # as the recorder said last
+        self._started_ns = 0  # what ended before is not of this session, and the recorder does not take it
         self._newest: Engagement | None = None
         self._newest_came_ns = 0
         self._recorded: deque[Recorded] = deque(maxlen=RECORDED.qos.depth)  # not counted yet
@@ -149,7 +150,7 @@ class SelectorNode(LifecycleNode):
         self._newest, self._newest_came_ns = message, self.now_ns()
         self._count_recorded(to_ns(message.header.stamp) // max(1, message.window_id))
         window = self._windows.window(estimate_from_message(message))
-        if window is not None and not self._resting:
+        if window is not None and window.end_ns >= self._started_ns and not self._resting:
             self._publish(*self._selector.offer(window))
 
     def _on_recorded(self, message: Recorded) -> None:
@@ -172,6 +173,7 @@ class SelectorNode(LifecycleNode):
             elapsed_ns = max(0, self.now_ns() - to_ns(message.started))
             self._selector = self._fresh_selector(elapsed_ns / NANOSECONDS_PER_SECOND)
         self._session = message.session if message.recording else ""
+        self._started_ns = to_ns(message.started) if message.recording else 0
 
     def _on_model(self, message: ModelInfo) -> None:
         """engagement_node uses another set: follow it, if it can be found here."""
@@ -195,6 +197,8 @@ class SelectorNode(LifecycleNode):
             raise SelectorError("no session is being recorded; start one first")
         if self._newest is None or self._silent:
             raise SelectorError("no estimates are coming; is engagement_node active?")
+        if to_ns(self._newest.header.stamp) < self._started_ns:
+            raise SelectorError("the session has only begun; try again in a moment")
         return self._newest
 
     @property

@@ -201,6 +201,26 @@ def test_only_while_a_session_is_recorded_and_every_session_has_the_whole_budget
     assert (same.left, fresh.left, list(fresh.flagged)) == (4, 6, [])
 
 
+def test_what_was_before_the_session_is_not_flagged_in_it(ros, models):
+    """The recorder would not take it: a flag of a person would be lost while she believes it was heard."""
+    queries = ros.listen(QUERY)
+    begun = status(recording=True, session="first")
+    begun.started = to_time((FIRST_S + 10) * NANOSECONDS_PER_SECOND)
+    with node_process(NODE, model=models, policy="evenly-in-time", budget=6, expected_duration_min=0.1):
+        ros.activate(NODE)
+        engagement, sessions = ros.publisher(ENGAGEMENT), ros.publisher(SESSION_STATUS)
+        sessions.publish(begun)
+        time.sleep(0.3)
+        tell(engagement, range(1, 10))
+        early = flag_now(ros)
+        assert queries == []
+        tell(engagement, range(10, 12))
+        wait_until(lambda: flag_now(ros).success, 10)
+
+    assert not early.success
+    assert early.message == "the session has only begun; try again in a moment"
+
+
 def test_a_node_that_was_started_again_knows_what_is_flagged(ros, models):
     """The recorder says, to whoever comes late, what it has on disk: of this session, and of an earlier one."""
     recorded, sessions = (
