@@ -95,7 +95,7 @@ function running(progress, message) {
 }
 
 /** Macro-F1 before and after, and what a constant answer gets. */
-function bars({ before, after, constant, labels }) {
+function bars({ before, after, constant, compared, labels }) {
   const rows = [["Before", "before", score(before)], ["After", "after", score(after)]];
   const line = score(constant);
   const words = rows.map(([name, , value]) => `${name}: ${value?.toFixed(2)}`).join(", ");
@@ -116,7 +116,7 @@ function bars({ before, after, constant, labels }) {
       drawing("text", { x: x, y: ROW * 2 + 16, "text-anchor": "middle" }, `constant answer ${line.toFixed(2)}`),
     );
   }
-  const caption = element("figcaption", { class: "quiet" }, `Macro-F1 on held-out stretches of time (0 to 1, more is better), ${labels} labels`);
+  const caption = element("figcaption", { class: "quiet" }, `Macro-F1 on held-out stretches of time (0 to 1, more is better), ${compared ?? labels} labels`);
   return element("figure", { class: "score" }, caption, plot);
 }
 
