@@ -118,6 +118,7 @@ def test_a_moment_is_flagged_with_f_and_taken_back(page: Page, graph: ScriptedGr
 
 
 def test_a_recording_is_started_and_stopped(page: Page, graph: ScriptedGraph) -> None:
+    expect(page.locator("#start")).to_be_visible()  # keys go to no field as long as there is none
     page.locator("#participant").press_sequentially("P0f7")  # an f in a field is no flag
     page.select_option("#privacy", "features_only")
     page.get_by_role("button", name="Start").click()
