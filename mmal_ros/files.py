@@ -1,11 +1,43 @@
-"""Files that appear as a whole: a reader, or a power cut, sees the old content or the new one."""
+"""Files that appear as a whole, and that nobody else can read: whatever is written here may tell of a child."""
 
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PRIVATE_FOLDER = 0o700
+PRIVATE_FILE = 0o600
+OTHERS = 0o077
+"""What of a file's rights is the group's and everybody's."""
+
+
+def keep_private() -> None:
+    """For the whole process and those it starts: nobody else reads what it writes, and no core dump has a picture."""
+    os.umask(OTHERS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder, and those above it that are not there, for the owner only, whatever the umask."""
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    return path
+
+
+def make_private(path: Path) -> None:
+    """Let nobody but the owner read a file or folder."""
+    os.chmod(path, PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A descriptor of a file that nobody else can read: a new one from its first byte on, an old one from now on."""
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    os.fchmod(descriptor, PRIVATE_FILE)
+    return descriptor
 
 
 @contextmanager
@@ -13,6 +45,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Where to write what takes the place of `path` when everything went well; when not, it is as it was."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.new")  # two processes may come to write the same file
     try:
+        scratch.unlink(missing_ok=True)  # of somebody who was killed
+        os.close(open_private(scratch, os.O_WRONLY | os.O_EXCL))
         yield scratch
         with scratch.open("rb") as written:
             os.fsync(written.fileno())

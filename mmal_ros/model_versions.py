@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mmal_ros.files import open_private
 from mmal_ros.model_card import CARD_NAME, CURRENT_NAME, ModelCard, ModelError, make_current, read_card
 from mmal_ros.models import load_model_set
 from mmal_ros.paths import model_folders, personal_models_folder
@@ -183,7 +184,7 @@ def _switch(to: Path, action: str) -> None:
     load_model_set(to)
     folder, version = to.parent, to.name
     try:
-        with (folder / HISTORY_NAME).open("a") as history:
+        with os.fdopen(open_private(folder / HISTORY_NAME, os.O_WRONLY | os.O_APPEND), "a") as history:
             fcntl.flock(history, fcntl.LOCK_EX)
             live, switches = current(folder), [(action, version)]
             if live == version:

@@ -23,6 +23,7 @@ from mmal_ros.cli.run_options import FlagOptions, RecordOptions, RunOptions
 from mmal_ros.cli.run_statistics import RunStatistics, Score
 from mmal_ros.cli.view import LiveView
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Level
+from mmal_ros.files import private_folder
 from mmal_ros.paths import find_model, home
 from mmal_ros.sensors.simulated import UNLIKE, simulated_session
 from mmal_ros.sensors.specs import Sensor, parse_spec
@@ -91,8 +92,7 @@ def demo(
 def _fresh(folder: Path) -> Path:
     """An empty folder: what the last demo made was of nobody."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+    return private_folder(folder)
 
 
 def _loop(folder: Path, duration_s: float, child: Simulated, model: str) -> None:

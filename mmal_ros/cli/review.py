@@ -98,16 +98,16 @@ def opened(link: str) -> Iterator[None]:
 
     It is handed over in a file that nobody else can read, for everybody on a computer sees a process's arguments.
     """
+    from mmal_ros.files import open_private, private_folder
     from mmal_ros.paths import home
-    from mmal_ros.session.folder import PRIVATE_FILE, PRIVATE_FOLDER
 
     if not _has_display():
         yield
         return
-    home().mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-    door = home() / f"review-{os.getpid()}.html"  # not in /tmp, which a browser in a sandbox cannot read
+    folder = private_folder(home())  # not in /tmp, which a browser in a sandbox cannot read
+    door = folder / f"review-{os.getpid()}.html"
     try:
-        with os.fdopen(os.open(door, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE), "w") as file:
+        with os.fdopen(open_private(door, os.O_WRONLY | os.O_TRUNC), "w") as file:
             file.write(DOOR.format(link=link))
         webbrowser.open(door.resolve().as_uri())
         yield

@@ -19,7 +19,7 @@ from mmal_ros.review.model_words import how_known
 from mmal_ros.review.report_plots import MODALITIES, clock, shares_plot, timeline_plot
 from mmal_ros.session.agreement import agreement, training_labels
 from mmal_ros.session.card import SessionCard, SessionError
-from mmal_ros.session.folder import PRIVATE_FILE, SessionFolder
+from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.records import Flag, Label
 from mmal_ros.session.timeline import Timeline, read_timeline
 
@@ -66,7 +66,6 @@ def write_report(folder: SessionFolder, path: Path) -> None:
     page = report_page(folder)
     try:
         with replacing(path) as scratch:
-            scratch.touch(PRIVATE_FILE)
             scratch.write_text(page)
     except OSError as error:
         raise SessionError(f"{path} cannot be written: {error.strerror}") from error

@@ -23,9 +23,9 @@ from typing import IO, Self
 
 from mcap.writer import CompressionType, Writer
 
+from mmal_ros.files import open_private
 from mmal_ros.session.bag_metadata import BAG_FILE, BagTopic, Tally, write_metadata
 from mmal_ros.session.card import SessionError
-from mmal_ros.session.folder import PRIVATE_FILE
 
 LOCK_FILE = ".recording"
 CHUNK_BYTES = 1 << 16
@@ -153,12 +153,12 @@ def register(writer: Writer, topics: Sequence[BagTopic]) -> dict[str, int]:
 
 
 def _new_file(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE_FILE), "wb")
+    return os.fdopen(open_private(path, os.O_EXCL | os.O_WRONLY), "wb")
 
 
 def _locked(path: Path) -> int:
     """A descriptor that holds the lock; raises BlockingIOError when another one does."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE_FILE)
+    descriptor = open_private(path, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mmal_ros.files import write_atomically
-from mmal_ros.session.folder import make_private
 
 BAG_FILE = "bag_0.mcap"
 METADATA_FILE = "metadata.yaml"
@@ -68,7 +67,6 @@ def write_metadata(folder: Path, topics: Sequence[BagTopic], tally: Tally) -> No
         "ros_distro": "jazzy",
     }
     write_atomically(folder / METADATA_FILE, json.dumps({"rosbag2_bagfile_information": content}, indent=2) + "\n")
-    make_private(folder / METADATA_FILE)
 
 
 def is_complete(folder: Path) -> bool:

@@ -74,7 +74,6 @@ def read_session_card(folder: Path) -> SessionCard:
 def write_session_card(folder: Path, card: SessionCard) -> None:
     """Replace the card of a session, as a whole."""
     with replacing(folder / CARD_NAME) as scratch:
-        scratch.touch(mode=0o600)
         scratch.write_text(card.model_dump_json(indent=2) + "\n")
 
 

@@ -20,7 +20,7 @@ from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
 from mmal_ros.files import replacing
 from mmal_ros.session.bag import sync_folder
 from mmal_ros.session.clip_encoder import HOLD_NS, ClipContent, encode_clip
-from mmal_ros.session.folder import PRIVATE_FILE, SessionFolder
+from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.records import CLIP_MARGIN_NS, WINDOW_NS
 
 KEPT_BYTES = 64 << 20
@@ -141,7 +141,6 @@ class ClipRecorder:
     def _write(self, window_id: int, cut: int, content: ClipContent) -> None:
         path = self._folder.clip_of(window_id)
         with replacing(path) as scratch:
-            os.close(os.open(scratch, os.O_CREAT | os.O_WRONLY, PRIVATE_FILE))
             encode_clip(scratch, content)
         sync_folder(path.parent)
         with self._finishing:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
+from mmal_ros.files import PRIVATE_FOLDER, private_folder
 from mmal_ros.session.card import CARD_NAME, SessionCard, SessionError, checked_code, read_session_card
-
-PRIVATE_FOLDER = 0o700
-PRIVATE_FILE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def new_session(root: Path, participant: str, start_ns: int) -> SessionFolder:
     checked_code(participant)
     date = datetime.fromtimestamp(start_ns / NANOSECONDS_PER_SECOND, UTC).date().isoformat()
     try:
-        root.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+        private_folder(root)
         for number in range(1, 1000):
             folder = SessionFolder(root / f"{date}_{participant}_{number:02d}")
             try:
@@ -89,8 +86,3 @@ def sessions_in(root: Path) -> Iterator[SessionFolder]:
     for path in sorted(root.iterdir()) if root.is_dir() else ():
         if (path / CARD_NAME).is_file():
             yield SessionFolder(path)
-
-
-def make_private(path: Path) -> None:
-    """Let nobody but the owner read a file or folder."""
-    os.chmod(path, PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE)

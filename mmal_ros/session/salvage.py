@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +15,7 @@ from mmal_ros.files import replacing
 from mmal_ros.session.bag import claimed, register, started_writer, sync_folder
 from mmal_ros.session.bag_metadata import BAG_FILE, BagTopic, Tally, is_complete, write_metadata
 from mmal_ros.session.card import SessionError
-from mmal_ros.session.folder import PRIVATE_FILE, SessionFolder
+from mmal_ros.session.folder import SessionFolder
 
 RECORD_LIMIT_BYTES = 1 << 28
 """No record of ours is larger: a length beyond it is what a cut left behind."""
@@ -63,10 +62,8 @@ def _remove_scraps(clips: Path) -> None:
 
 def _rewrite(bag: Path) -> None:
     path = bag / BAG_FILE
-    with replacing(path) as scratch, path.open("rb") as cut:
-        descriptor = os.open(scratch, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, PRIVATE_FILE)
-        with os.fdopen(descriptor, "wb") as mended:
-            topics, tally = _copy(cut, mended)
+    with replacing(path) as scratch, path.open("rb") as cut, scratch.open("wb") as mended:
+        topics, tally = _copy(cut, mended)
     sync_folder(bag)
     write_metadata(bag, topics, tally)
     sync_folder(bag)

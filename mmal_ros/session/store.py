@@ -5,6 +5,7 @@ Labels are only added. Several processes may have the file open: the recorder ad
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,8 +19,8 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from mmal_ros.files import open_private
 from mmal_ros.session.card import SessionError
-from mmal_ros.session.folder import make_private
 from mmal_ros.session.records import Flag, Label, LabelValue
 
 BUSY_TIMEOUT_S = 10.0
@@ -61,10 +62,8 @@ class SessionStore:
         self.path = path
         self._engine = _engine(path)
         with self._clear_errors():
-            if not path.exists():
-                path.touch(0o600)
+            os.close(open_private(path, os.O_RDWR))
             _make_tables(self._engine)
-            make_private(path)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,6 @@ anew when it is gone, or when the bag is another one, and may be deleted at any 
 
 from __future__ import annotations
 
-import os
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -16,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray, Level, Modality
-from mmal_ros.files import replacing
+from mmal_ros.files import private_folder, replacing
 from mmal_ros.session.bag_metadata import BAG_FILE
 from mmal_ros.session.cdr import Integers
-from mmal_ros.session.folder import PRIVATE_FILE, PRIVATE_FOLDER, SessionFolder
+from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.message_columns import MISSING, UNKNOWN
 from mmal_ros.session.reading import RawSignal, read_estimates, read_signals
 from mmal_ros.session.records import CLIP_MARGIN_NS
@@ -161,8 +160,8 @@ def _trace(folder: SessionFolder) -> _Trace:
 
 
 def _write_trace(path: Path, trace: _Trace, bag_state: list[int]) -> None:
-    path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-    with replacing(path) as scratch, os.fdopen(os.open(scratch, os.O_CREAT | os.O_WRONLY, PRIVATE_FILE), "wb") as file:
+    private_folder(path.parent)
+    with replacing(path) as scratch, scratch.open("wb") as file:
         np.savez(file, bag=bag_state, **{field.name: getattr(trace, field.name) for field in fields(trace)})
 
 

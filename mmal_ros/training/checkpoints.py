@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from mmal_ros.files import replacing
+from mmal_ros.files import private_folder, replacing
 
 
 class CheckpointError(ValueError):
@@ -16,7 +16,7 @@ class CheckpointError(ValueError):
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Replace the file as a whole: whoever is killed leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     with replacing(path) as scratch:
         torch.save(content, scratch)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from mmal_ros.session.folder import sessions_in
 from mmal_ros.session.store import SessionStore
+from rigs.private import open_to_others
 
 MMAL = str(Path(sys.executable).parent / "mmal")
 
@@ -24,7 +26,8 @@ def test_two_sessions_are_played_labelled_learned_from_and_compared(tmp_path: Pa
     """Half as long as a user's: what matters here is that one part of the loop takes what the other gives."""
     environment = os.environ | {"MMAL_HOME": str(tmp_path), "COLUMNS": "120"}
     command = [MMAL, "demo", "--duration", "25"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=environment, umask=0, **pipes) as run:
         assert run.stdout is not None
         said = []
         for line in run.stdout:
@@ -50,6 +53,9 @@ def test_two_sessions_are_played_labelled_learned_from_and_compared(tmp_path: Pa
     assert second.card().end_ns is not None
     card = json.loads((tmp_path / "demo/models/DEMO/1/model.json").read_text())
     assert card["training"]["learned_from"]
+    assert open_to_others(tmp_path) == []
+    logs = [line.split()[1] for line in said if line.startswith("log: ")]
+    assert {stat.S_IMODE(os.stat(log).st_mode) for log in logs} == {0o600}
 
 
 def test_one_session_alone_keeps_nothing(tmp_path: Path) -> None:

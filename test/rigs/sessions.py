@@ -13,8 +13,9 @@ import numpy as np
 
 from mmal_ros import __version__
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS, Level, Modality
+from mmal_ros.files import PRIVATE_FILE
 from mmal_ros.session.card import SessionCard, write_session_card
-from mmal_ros.session.folder import PRIVATE_FILE, SessionFolder, new_session
+from mmal_ros.session.folder import SessionFolder, new_session
 from mmal_ros.session.records import CLIP_MARGIN_NS, WINDOW_NS, Flag, Privacy
 from mmal_ros.session.store import SessionStore
 from rigs.session_bag import Message, write_bag

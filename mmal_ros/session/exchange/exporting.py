@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from mmal_ros.files import make_private
 from mmal_ros.session.card import SessionError, checked_code
 from mmal_ros.session.exchange.boris import write_boris
 from mmal_ros.session.exchange.coding import Coding
@@ -14,7 +15,7 @@ from mmal_ros.session.exchange.eaf import write_eaf
 from mmal_ros.session.exchange.foxglove import write_foxglove
 from mmal_ros.session.exchange.label_studio import INTERFACE, write_tasks
 from mmal_ros.session.exchange.table import write_csv
-from mmal_ros.session.folder import SessionFolder, make_private
+from mmal_ros.session.folder import SessionFolder
 
 
 class Format(StrEnum):
@@ -70,22 +71,13 @@ def _write_interface(path: Path, _: Coding) -> None:
 
 
 def _appear(path: Path, write: Callable[[Path, Coding], None], coding: Coding) -> None:
-    """Let a file or folder appear as a whole, and private from the first byte that others could see."""
-    scratch = path.with_name(f".{path.name}.new")
+    """Let a file or folder appear as a whole, and private from its first byte on."""
     try:
-        _remove(scratch)
-        write(scratch, coding)
-        for part in (scratch, *(scratch.iterdir() if scratch.is_dir() else ())):
-            make_private(part)
-        scratch.rename(path)
+        with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as private:
+            scratch = Path(private) / path.name
+            write(scratch, coding)
+            for part in (scratch, *(scratch.iterdir() if scratch.is_dir() else ())):
+                make_private(part)
+            scratch.rename(path)
     except OSError as error:
         raise SessionError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        _remove(scratch)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -14,9 +14,9 @@ from typing import Any
 from mcap.reader import make_reader
 from mcap.writer import Writer
 
+from mmal_ros.files import PRIVATE_FOLDER
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.exchange.coding import Coding
-from mmal_ros.session.folder import PRIVATE_FOLDER
 from mmal_ros.session.salvage import ensure_readable
 
 _SCHEMA = {

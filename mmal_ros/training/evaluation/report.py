@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mmal_ros.files import write_atomically
+from mmal_ros.files import private_folder, write_atomically
 from mmal_ros.training.evaluation import figures, tables
 from mmal_ros.training.evaluation.results import Results, View
 from mmal_ros.training.evaluation.settings import RANDOM_REMAINDER, TIME_BLOCKED, Protocol, Settings
@@ -49,7 +49,7 @@ class Origin:
 
 def write_report(folder: Path, table: pa.Table, settings: Settings, data: DataSet, origin: Origin) -> Path:
     """Write results.parquet, the figures and report.md; returns the path of the last."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     results = Results(write_table(table, folder / RESULTS_NAME), settings)
     parts = [f"# Evaluation on {data.name}", _facts(results, data, origin), "## How to read it", READING]
     for protocol in settings.protocols:

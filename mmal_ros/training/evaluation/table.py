@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmal_ros.files import replacing, write_atomically
+from mmal_ros.files import private_folder, replacing, write_atomically
 from mmal_ros.training.evaluation.settings import COLUMNS, KEY, Cell, Row, Settings
 
 SETTINGS_NAME = "settings.json"
@@ -36,7 +36,7 @@ class ResultsTable:
     def __init__(self, folder: Path, settings: Settings, data_hash: str) -> None:
         """Open the folder, or make it; raises TableError when its results are of other settings or other data."""
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         wanted = {**settings.science(), "data_hash": data_hash}
         path = folder / SETTINGS_NAME
         if path.is_file():

@@ -15,6 +15,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import FEATURE_SETS
+from mmal_ros.files import private_folder
 from mmal_ros.model_card import (
     GroupCard,
     ModalityCard,
@@ -114,7 +115,7 @@ def write_model_set(folder: Path, trained: Trained, about: About, *, again: bool
         raise ModelError(f"{folder} is there already; a version is not written over: choose another one")
     scratch = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
-    scratch.mkdir(parents=True)
+    private_folder(scratch)
     try:
         write_card(scratch, _exported(scratch, folder, trained, about))
         load_model_set(scratch)

@@ -9,16 +9,17 @@ Which of them is live, and what was before, is `mmal_ros.model_versions`'s to sa
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmal_ros.files import make_private, open_private, private_folder
 from mmal_ros.model_card import ModelError, read_card
 from mmal_ros.model_versions import current, use, versions
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.paths import find_model
-from mmal_ros.session.folder import PRIVATE_FOLDER, make_private
 
 DEFAULT_GROUP = "demo"
 
@@ -57,9 +58,8 @@ def installed(start: ModelSet, folder: Path) -> ModelSet:
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Nobody else writes versions into the folder, which is made if it is not there; raises ModelError."""
-    for private in (folder.parent, folder):
-        private.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
-    with (folder / ".lock").open("w") as lock:
+    private_folder(folder)
+    with os.fdopen(open_private(folder / ".lock", os.O_WRONLY), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
