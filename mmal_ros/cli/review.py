@@ -8,7 +8,7 @@ import webbrowser
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmal_ros.session.folder import SessionFolder
 
 out = Console()
+VERBATIM: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
 DOOR = "<!doctype html><meta http-equiv=refresh content='0;url={link}'><a href='{link}'>Open the review page</a>\n"
 
 
@@ -46,8 +47,9 @@ def review(
 ) -> None:
     """Review sessions in the browser: play what was flagged, label it with the keys 1 to 5, personalise.
 
-    It prints a link; only who has it gets in, and only from this computer unless --host says otherwise. Labels are on
-    disk when the page says "saved". Ctrl-C ends it.
+    It prints two links: with the first one may do everything, with the second, for coders, only label. Only who has one
+    gets in, and only from this computer unless --host says otherwise. Labels are on disk when the page says "saved".
+    Ctrl-C ends it.
 
     Examples: `mmal review`, `mmal review --live`, `mmal review 2026-11-20_P017_01 --report P017.html`
     """
@@ -63,7 +65,7 @@ def review(
     address = Address(host, port, tls_cert, tls_key, insecure)
     address.check()
     where = folders[0].path.parent if folders else root or sessions_folder()
-    token, only = new_token(), [folder.name for folder in folders]
+    token, coder_token, only = new_token(), new_token(), [folder.name for folder in folders]
     with ExitStack() as stack:
         bound = stack.enter_context(open_socket(address))
         feed = stack.enter_context(_graph(namespace)) if live else None
@@ -75,12 +77,14 @@ def review(
             only=only,
             names=address.names,
             secure=address.secure,
+            coder_token=coder_token,
         )
         taken = bound.getsockname()[1]
         if port not in (0, taken):
             out.print(f"port {port} is taken, so it is {taken}", highlight=False)
         link = address.link(taken, token, _first_page(only, live))
         show_link(link)
+        out.print(f"for coders, who may only label: {address.link(taken, coder_token, _first_page(only))}", **VERBATIM)
         if browser:
             stack.enter_context(opened(link))
         serve(app, bound, address)
@@ -88,8 +92,8 @@ def review(
 
 def show_link(link: str, console: Console = out) -> None:
     """Print how to get in."""
-    console.print(f"review page: {link}", highlight=False, markup=False, soft_wrap=True)
-    console.print("Only who has this link gets in. Ctrl-C ends it.", highlight=False)
+    console.print(f"review page: {link}", **VERBATIM)
+    console.print("Only who has the link gets in. Ctrl-C ends it.", highlight=False)
 
 
 @contextmanager
@@ -140,7 +144,7 @@ def _graph(namespace: str) -> AbstractContextManager[GraphFeed]:
     return graph_feed(namespace)
 
 
-def _first_page(only: Collection[str], live: bool) -> str:
+def _first_page(only: Collection[str], live: bool = False) -> str:
     if live:
         return "/live"
     return f"/session/{next(iter(only))}" if len(only) == 1 else "/"

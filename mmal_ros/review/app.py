@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 
@@ -20,6 +20,7 @@ from mmal_ros.review.live import LiveFeed, live_routes
 from mmal_ros.review.personalisation import Personalisations
 from mmal_ros.review.personalise_api import personalise_routes
 from mmal_ros.review.report import CONTENT_SECURITY_POLICY, report_page
+from mmal_ros.review.roles import Role
 from mmal_ros.review.security import LOOPBACK_NAMES, Access, Gate
 from mmal_ros.review.sessions_api import sessions_routes
 from mmal_ros.review.timeline_api import timeline_routes
@@ -37,17 +38,19 @@ def create_app(
     only: Collection[str] = (),
     names: frozenset[str] = LOOPBACK_NAMES,
     secure: bool = False,
+    coder_token: str = "",
 ) -> FastAPI:
     """The review server, to be run by any ASGI server.
 
     Args:
         root: folder of the sessions.
-        token: who has it may see and label everything.
+        token: who has it may see and do everything.
         live: a running graph, for the live page; None: there is none.
         models: folder of the participants' model sets; by default `paths.personal_models_folder()`.
         only: names of the sessions that are shown; empty: all below `root`.
         names: host names under which the server may be called, besides addresses in digits.
         secure: it is served under TLS.
+        coder_token: who has it may only label; empty: nobody.
     """
     library, models = Library(root, only), models or personal_models_folder()
 
@@ -65,11 +68,16 @@ def create_app(
     _add_pages(app, library)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     answer_errors(app)
-    app.add_middleware(Gate, access=Access(token, names, secure))
+    app.add_middleware(Gate, access=Access(token, coder_token, names, secure))
     return app
 
 
 def _add_pages(app: FastAPI, library: Library) -> None:
+    @app.get("/api/access")
+    def access(request: Request) -> dict[str, Role]:
+        """What the link may do that was opened, so that the page hides the rest."""
+        return {"role": request.state.role}
+
     @app.get("/", include_in_schema=False)
     def index() -> FileResponse:
         return FileResponse(PAGES / "index.html")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -21,7 +22,7 @@ Code = Annotated[str, InPath(description="of a participant"), AfterValidator(che
 
 
 class Choice(BaseModel):
-    """Which version is to be live."""
+    """Which version is meant."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,7 +31,7 @@ class Choice(BaseModel):
 
 def personalise_routes(personalisations: Personalisations, models: Path) -> APIRouter:
     """Jobs and versions of participants."""
-    routes = APIRouter(prefix="/api/participants/{code}")
+    routes, switching = APIRouter(prefix="/api/participants/{code}"), Lock()
 
     @routes.post("/personalise", status_code=HTTPStatus.ACCEPTED)
     async def start(code: Code) -> dict[str, Any]:
@@ -50,8 +51,13 @@ def personalise_routes(personalisations: Personalisations, models: Path) -> APIR
         return {"message": f"Version {choice.version} is in use from now on.", **_versions(models / code)}
 
     @routes.post("/models/rollback")
-    def back(code: Code) -> dict[str, Any]:
-        version = rollback(models / code)
+    def back(code: Code, leaving: Choice) -> dict[str, Any]:
+        """Leave the version that is in use; who names another one looks at an old page."""
+        with switching:  # two pages at once
+            live = current(models / code)
+            if live and leaving.version != live:
+                raise ModelError(f"Somebody has switched meanwhile: version {live} is in use, not {leaving.version}.")
+            version = rollback(models / code)
         return {"message": f"Back to version {version}.", **_versions(models / code)}
 
     return routes

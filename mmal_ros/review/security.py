@@ -1,4 +1,4 @@
-"""Who may come in. Nothing gets past the gate without the token that `mmal review` printed, not even a style sheet.
+"""Who may come in. Nothing gets past the gate without a token that `mmal review` printed, not even a style sheet.
 
 What it keeps out, besides strangers: another name for this computer in somebody else's page (DNS rebinding), forms and
 scripts of other pages, also of other programs on this computer, and our pages inside of others.
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mmal_ros.review.answers import refusal
 from mmal_ros.review.bodies import BodyError, whole_body
+from mmal_ros.review.roles import ONLY_LABELS, Role, may
 
 LOOPBACK_NAMES = frozenset({"localhost"})
 READING = {"GET", "HEAD"}
@@ -50,9 +51,12 @@ def new_token() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The token, and the names under which this server may be called."""
+    """The tokens, and the names under which this server may be called."""
 
     token: str = field(repr=False)
+    """Of the lead's link."""
+    coder_token: str = field(default="", repr=False)
+    """Of the coders' link; empty: there is none."""
     names: frozenset[str] = LOOPBACK_NAMES
     """Host names; addresses in digits always do, for no page elsewhere can have one of ours."""
     secure: bool = False
@@ -60,25 +64,31 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie: browsers give a host's cookies to all its ports, so that servers need different names."""
+        """Name of the cookie: browsers give a host's cookies to all its ports, so that servers need different names.
+
+        One for both links: in a browser the one that was opened last counts.
+        """
         return f"mmal-{hashlib.sha256(self.token.encode()).hexdigest()[:12]}"
 
-    def is_token(self, text: str) -> bool:
-        """Whether it is the token, in a time that does not tell how much of it was right."""
-        return compare_digest(text.encode(), self.token.encode())
+    def role_of(self, text: str) -> Role | None:
+        """Whose token it is, in a time that does not tell how much of it was right; None: nobody's."""
+        for role, token in ((Role.LEAD, self.token), (Role.CODER, self.coder_token)):
+            if token and compare_digest(text.encode(), token.encode()):
+                return role
+        return None
 
     def called_rightly(self, host: str) -> bool:
         """Whether a Host header names this server."""
         name = _host_name(host)
         return name is not None and (name in self.names or _is_address(name))
 
-    def known(self, cookies: str) -> bool:
-        """Whether a Cookie header has the token."""
+    def known(self, cookies: str) -> Role | None:
+        """Who has this Cookie header; None: a stranger."""
         try:
             morsel = SimpleCookie(cookies).get(self.cookie)
         except CookieError:
-            return False
-        return morsel is not None and self.is_token(morsel.value)
+            return None
+        return self.role_of(morsel.value) if morsel else None
 
 
 class Gate:
@@ -120,12 +130,16 @@ class Gate:
         headers, access = Headers(scope=scope), self._access
         if not access.called_rightly(headers.get("host", "")):
             return refusal(scope, HTTPStatus.FORBIDDEN, "This server is not known by that name.")
-        if scope["method"] in READING and (token := _token(scope)) and access.is_token(token):
-            return _welcome(scope, headers, access)
-        if not access.known(headers.get("cookie", "")):
+        if scope["method"] in READING and (token := _token(scope)) and access.role_of(token):
+            return _welcome(scope, headers, access, token)
+        role = access.known(headers.get("cookie", ""))
+        if role is None:
             return refusal(scope, HTTPStatus.UNAUTHORIZED, HOW_TO_GET_IN)
         if _asked_by_another_page(scope, headers):
             return refusal(scope, HTTPStatus.FORBIDDEN, "Only the pages of this server may ask for that.")
+        if not may(role, scope["method"], scope["path"]):
+            return refusal(scope, HTTPStatus.FORBIDDEN, ONLY_LABELS)
+        scope.setdefault("state", {})["role"] = role
         return None
 
 
@@ -145,7 +159,7 @@ class _Hardened:
         await self._send(message)
 
 
-def _welcome(scope: Scope, headers: Headers, access: Access) -> Response:
+def _welcome(scope: Scope, headers: Headers, access: Access, token: str) -> Response:
     """To the same page without the token, which stays out of the address bar and the history.
 
     Who followed a link from a page elsewhere goes on from a page of ours: browsers send a strict cookie only then.
@@ -155,7 +169,7 @@ def _welcome(scope: Scope, headers: Headers, access: Access) -> Response:
         answer: Response = RedirectResponse(path, HTTPStatus.SEE_OTHER)
     else:
         answer = HTMLResponse(GO_ON.format(path=path))
-    answer.set_cookie(access.cookie, access.token, httponly=True, samesite="strict", secure=access.secure)
+    answer.set_cookie(access.cookie, token, httponly=True, samesite="strict", secure=access.secure)
     return answer
 
 

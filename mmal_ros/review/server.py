@@ -23,7 +23,7 @@ PORTS_TO_TRY = 20
 MOST_CONNECTIONS = 64
 KEEP_ALIVE_S = 15
 SLOWEST_REQUEST_S = 10.0
-"""Until the headers of a connection's first request are there."""
+"""Until the headers of a request are there."""
 GRACE_S = 3
 """Requests that still run at the end have so long."""
 STOP_TIMEOUT_S = 2.0 * GRACE_S
@@ -117,16 +117,40 @@ def serving(app: FastAPI, bound: socket.socket, address: Address) -> Iterator[No
 
 
 class _Impatient(H11Protocol):
-    """Hangs up on who connects and does not ask."""
+    """Hangs up on who connects and does not ask, or takes long over it; where many do, first on who has longest.
+
+    uvicorn itself waits so long only for the next byte, so that a byte now and then would keep a place for ever.
+    """
+
+    _patience: asyncio.TimerHandle | None = None
+    _since_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request so long, and no longer."""
         super().connection_made(transport)
-        self.loop.call_later(SLOWEST_REQUEST_S, self._give_up)
+        self._be_patient()
+        if len(self.connections) >= MOST_CONNECTIONS:
+            idle = [other for other in self.connections if isinstance(other, _Impatient) and other._asks_nothing]
+            min(idle, key=lambda other: other._since_s).transport.abort()
 
-    def _give_up(self) -> None:
-        if self.cycle is None:
-            self.transport.close()
+    def data_received(self, data: bytes) -> None:
+        """Whoever has asked is answered; whoever begins to ask has so long to come to the end of it."""
+        super().data_received(data)
+        if self._asks_nothing:
+            self._be_patient()
+        elif self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    @property
+    def _asks_nothing(self) -> bool:
+        """No request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _be_patient(self) -> None:
+        if self._patience is None:
+            self._since_s = self.loop.time()
+            self._patience = self.loop.call_later(SLOWEST_REQUEST_S, self.transport.abort)
 
 
 class _Server(uvicorn.Server):

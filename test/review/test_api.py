@@ -397,7 +397,7 @@ def test_personalise_that_hangs_is_ended(session, tmp_path, monkeypatch):
 
 
 def test_a_version_that_is_not_there_is_a_sentence(server):
-    for path, body in (("use", {"version": "9"}), ("rollback", {})):
+    for path, body in (("use", {"version": "9"}), ("rollback", {"version": "9"})):
         answer = server.reviewer.post(f"/api/participants/P017/models/{path}", json=body)
         assert (answer.status_code, "no model" in answer.json()["detail"]) == (409, True)
 
@@ -427,5 +427,9 @@ def test_from_labels_to_a_model_in_use_and_back(tmp_path):
         assert told["current"] != result["version"]  # nobody has accepted it yet
         use = running.reviewer.post("/api/participants/P017/models/use", json={"version": result["version"]})
         assert (use.status_code, use.json()["current"]) == (200, result["version"])
-        back = running.reviewer.post("/api/participants/P017/models/rollback", json={})
-        assert (back.status_code, back.json()["current"]) == (200, told["current"])
+        back = [
+            running.reviewer.post("/api/participants/P017/models/rollback", json={"version": result["version"]})
+            for _ in ("one tab", "another tab, which has not seen it")
+        ]
+        assert (back[0].status_code, back[0].json()["current"]) == (200, told["current"])
+        assert (back[1].status_code, "switched meanwhile" in back[1].json()["detail"]) == (409, True)

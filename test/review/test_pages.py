@@ -128,7 +128,7 @@ def test_personalising_shows_progress_and_what_it_brought_and_is_accepted(
     expect(panel).to_contain_text("In use: model P017/1")
     panel.get_by_role("button", name="Go back").click()
     visitor.page.wait_for_load_state("networkidle")
-    assert posted == [("personalise", {}), ("models/use", {"version": "1"}), ("models/rollback", {})]
+    assert posted == [("personalise", {}), ("models/use", {"version": "1"}), ("models/rollback", {"version": "1"})]
 
 
 def test_a_model_that_is_not_better_is_not_offered(visitor: Visitor, session: SessionFolder) -> None:

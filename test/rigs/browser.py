@@ -16,6 +16,7 @@ from mmal_ros.review.app import create_app
 
 CHROMIUM = "/usr/bin/chromium"
 TOKEN = "a-token-of-the-tests"
+CODER_TOKEN = "a-coders-token"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 PAGE_TIMEOUT_MS = 15_000
@@ -39,7 +40,7 @@ class ReviewServer:
 
     def start(self) -> None:
         root, models, live = self._parts
-        app = create_app(root, TOKEN, live=live, models=models)
+        app = create_app(root, TOKEN, live=live, models=models, coder_token=CODER_TOKEN)
         config = uvicorn.Config(app, port=self._port, log_level="error", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -76,7 +77,7 @@ def until(page: Page, expression: str) -> None:
 class Visitor:
     """Somebody with a browser of their own who has opened the printed link; keeps what went wrong in their pages."""
 
-    def __init__(self, browser: Browser, server: ReviewServer, **options: Any) -> None:
+    def __init__(self, browser: Browser, server: ReviewServer, token: str = TOKEN, **options: Any) -> None:
         self.server = server
         self.context: BrowserContext = browser.new_context(**{"viewport": LAPTOP, **options})
         self.context.set_default_timeout(PAGE_TIMEOUT_MS)
@@ -84,7 +85,7 @@ class Visitor:
         self.wrong: list[str] = []
         self.elsewhere: list[str] = []
         self.page: Page = self.context.new_page()
-        self.page.goto(f"{server.address}/?token={TOKEN}")
+        self.page.goto(f"{server.address}/?token={token}")
 
     def open(self, path: str) -> Page:
         self.page.goto(self.server.address + path)

@@ -17,6 +17,7 @@ from mmal_ros.review.app import create_app
 from mmal_ros.review.server import Address, open_socket, serving
 
 TOKEN = "a-token-of-the-tests"
+CODER_TOKEN = "a-coders-token"
 TIMEOUT_S = 20.0
 
 
@@ -29,7 +30,9 @@ class Served:
     stranger: httpx.Client
     """Without the token."""
     reviewer: httpx.Client
-    """With the cookie."""
+    """With the cookie of the first link."""
+    coder: httpx.Client
+    """With that of the second."""
 
     def raw(self, request: bytes, wait_s: float = TIMEOUT_S) -> bytes:
         """What comes back for these very bytes, which no HTTP library would send."""
@@ -52,15 +55,16 @@ def served(
 ) -> Iterator[Served]:
     """Serve sessions for a test."""
     address = address or Address(port=0)
-    app = create_app(root, TOKEN, live, models, secure=address.secure, **options)
+    app = create_app(root, TOKEN, live, models, secure=address.secure, coder_token=CODER_TOKEN, **options)
     with open_socket(address) as bound, serving(app, bound, address):
         port = bound.getsockname()[1]
         place = f"{'https' if address.secure else 'http'}://127.0.0.1:{port}"
         tls = ssl.create_default_context(cafile=address.certificate)
-        with _client(place, tls) as stranger, _client(place, tls) as reviewer:
+        with _client(place, tls) as stranger, _client(place, tls) as reviewer, _client(place, tls) as coder:
             _wait(stranger)
             assert reviewer.get(f"/?token={TOKEN}").status_code == 200
-            yield Served(place, port, stranger, reviewer)
+            assert coder.get(f"/?token={CODER_TOKEN}").status_code == 200
+            yield Served(place, port, stranger, reviewer, coder)
 
 
 def _client(place: str, tls: ssl.SSLContext) -> httpx.Client:

@@ -1,5 +1,6 @@
 // The list of sessions, the newest first.
 
+import "./access.js";
 import { byId, count, element, keptOf, lasting, show, when } from "./dom.js";
 import { get } from "./server.js";
 
@@ -26,7 +27,7 @@ function card(session) {
   if (session.problem) return damaged(session);
   const path = `/session/${encodeURIComponent(session.name)}`;
   const title = element("h2", {}, element("a", { href: path }, session.participant));
-  const report = element("a", { href: `${path}/report`, class: "report" }, "Report");
+  const report = element("a", { href: `${path}/report`, class: "report for-lead" }, "Report");
   return element("li", { class: "panel session" }, element("div", {}, title, time(session)), progress(session), coders(session), report);
 }
 

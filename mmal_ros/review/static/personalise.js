@@ -41,6 +41,7 @@ export class PersonalisePanel {
       await this.#read();
     } catch (error) {
       this.#say(error.message);
+      if (error.status === 409) await this.#read(); // somebody else was faster: show how things stand now
     }
   }
 
@@ -77,7 +78,7 @@ export class PersonalisePanel {
   #inUse() {
     const live = this.#state.versions.find((version) => version.name === this.#state.current);
     if (!live) return [element("p", { class: "quiet" }, "In use: the model for everybody.")];
-    const back = () => this.#do("/models/rollback");
+    const back = () => this.#do("/models/rollback", { version: live.name });
     const parts = [element("p", {}, `In use: model ${live.identity}.`)];
     if (live.parent) parts.push(element("button", { type: "button", click: back }, "Go back to the model before"));
     return parts;

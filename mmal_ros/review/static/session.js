@@ -1,5 +1,6 @@
 // The page on which a session is labelled: brings its parts together.
 
+import { onlyLabels } from "./access.js";
 import { showAgreement } from "./agreement.js";
 import { AnswerPanel } from "./answers.js";
 import { ClipPanel } from "./clip.js";
@@ -47,7 +48,7 @@ async function load() {
   progressed();
   await moved();
   readTimeline();
-  personalise.open(review.session.participant);
+  if (!(await onlyLabels)) personalise.open(review.session.participant);
 }
 
 async function readTimeline() {
