@@ -131,7 +131,9 @@ class _Impatient(H11Protocol):
         self._be_patient()
         if len(self.connections) >= MOST_CONNECTIONS:
             idle = [other for other in self.connections if isinstance(other, _Impatient) and other._asks_nothing]
-            min(idle, key=lambda other: other._since_s).transport.abort()
+            longest = min(idle, key=lambda other: other._since_s)
+            longest.transport.abort()
+            self.connections.discard(longest)  # at once, for as many more may come before it is told
 
     def data_received(self, data: bytes) -> None:
         """Whoever has asked is answered; whoever begins to ask has so long to come to the end of it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,6 +19,7 @@ from mmal_ros.review.security import Access, new_token
 from mmal_ros.review.server import Address, AddressError, open_socket
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.store import SessionStore
+from rigs.certificate import certify
 from rigs.review import TOKEN, Served, served
 from rigs.sessions import make_session
 
@@ -328,25 +328,3 @@ def test_tokens_differ_are_long_and_do_not_show():
     assert len(one) >= 43  # 256 bits
     assert one not in repr(Access(one))
     assert Access(one).cookie != Access(other).cookie
-
-
-def certify(folder: Path) -> tuple[Path, Path]:
-    """A certificate for this computer that nobody else vouches for."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    from ipaddress import ip_address
-
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
-    signed = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    paths = folder / "cert.pem", folder / "key.pem"
-    paths[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
-    return paths
