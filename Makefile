@@ -6,6 +6,7 @@ VENV ?= .venv
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c "" 2>/dev/null && { echo $$p; break; }; done)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+FAULT_LOG := benchmarks/results/faults.jsonl
 SOURCES := setup.py constraints.txt $(shell find mmal_msgs -type f -not -path '*/build/*' 2>/dev/null)
 
 # libgl1, libglib2.0-0: OpenCV. portaudio19-dev, g++, python3-dev: PyAudio and the messages are compiled here.
@@ -13,7 +14,7 @@ DEBIAN_RUN := python3-venv python3-dev g++ libgl1 libglib2.0-0 libportaudio2 por
 # A browser, a sound server, a system bus and its tools: the tests use the real ones.
 DEBIAN_TEST := $(DEBIAN_RUN) chromium dbus pulseaudio pulseaudio-utils libasound2-plugins
 
-.PHONY: help demo test lint bench model clean
+.PHONY: help demo test lint bench soak model clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -31,6 +32,14 @@ lint: $(VENV)/.test  ## style and types
 
 bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.json
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+soak: $(VENV)/.test  ## provoke all faults many times, run for long, and write docs/reliability.md anew (about an hour and a half)
+	@rm -f $(FAULT_LOG); mkdir -p $(dir $(FAULT_LOG))
+	@MMAL_FAULT_LOG=$(abspath $(FAULT_LOG)) $(BIN)/python -m pytest test/faults -m "soak or not soak"
+	@$(BIN)/python benchmarks/soak_accelerated.py
+	@$(BIN)/python benchmarks/soak_graph.py
+	@$(BIN)/python benchmarks/fault_table.py $(FAULT_LOG) --into docs/reliability.md
+	@$(BIN)/python benchmarks/long_run.py
 
 model: $(VENV)/.test  ## train models/demo/2 again, on simulated people (about a quarter of an hour)
 	@$(BIN)/python -m mmal_ros.training.demo --output models/demo/2

@@ -31,8 +31,8 @@ def percentiles(values_s: list[float]) -> dict[str, float]:
     }
 
 
-def publish(name: str, rows: dict[str, dict[str, Any]], note: str = "") -> None:
-    """Print the rows and write benchmarks/results/<name>.json."""
+def publish(name: str, rows: dict[str, dict[str, Any]], note: str = "", folder: Path = RESULTS, **more: Any) -> None:
+    """Print the rows and write <name>.json into a folder, with what more there is to keep."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     table = Table(title=name, title_justify="left", caption=note or None, caption_justify="left")
     table.add_column("what")
@@ -41,9 +41,9 @@ def publish(name: str, rows: dict[str, dict[str, Any]], note: str = "") -> None:
     for what, row in rows.items():
         table.add_row(what, *(_cell(row.get(column)) for column in columns))
     Console().print(table)
-    RESULTS.mkdir(exist_ok=True)
-    content = {"name": name, "note": note, "rows": rows, **_circumstances()}
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    folder.mkdir(exist_ok=True)
+    content = {"name": name, "note": note, "rows": rows, **more, **circumstances()}
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _cell(value: Any) -> str:
@@ -52,7 +52,8 @@ def _cell(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _circumstances() -> dict[str, Any]:
+def circumstances() -> dict[str, Any]:
+    """Command, commit, date and machine."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "command": "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),

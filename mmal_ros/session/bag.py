@@ -21,15 +21,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from mcap.writer import CompressionType, Writer
+from mcap.writer import Writer
 
 from mmal_ros.files import open_private
+from mmal_ros.session.bag_index import FlatWriter
 from mmal_ros.session.bag_metadata import BAG_FILE, BagTopic, Tally, write_metadata
 from mmal_ros.session.card import SessionError
 
 LOCK_FILE = ".recording"
-CHUNK_BYTES = 1 << 16
-"""A chunk is closed by `flush`, or when it is as large as this: pictures."""
 LIBRARY = "mmal_ros"
 
 
@@ -111,7 +110,7 @@ class BagWriter:
 
 def started_writer(file: IO[bytes]) -> Writer:
     """An MCAP writer at the beginning of its file, with the settings of all our bags."""
-    writer = Writer(file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
+    writer = FlatWriter(file)
     writer.start(profile="ros2", library=LIBRARY)
     return writer
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,11 @@ def numbered_picture(number: int) -> np.ndarray:
     return np.stack([picture] * 3, axis=2)
 
 
+def numbered_jpeg(number: int) -> bytes:
+    """The same as a file."""
+    return cv2.imencode(".jpg", numbered_picture(number))[1].tobytes()
+
+
 def number_of(picture: np.ndarray) -> int:
     """The number in a picture that may have been through JPEG."""
     blocks = picture[: HEIGHT // 2, :, 1].reshape(HEIGHT // 2, BITS, BLOCK).mean(axis=(0, 2)) > 127
@@ -38,8 +44,10 @@ def number_of(picture: np.ndarray) -> int:
 class MjpegCamera:
     """Serves `url` until the context is left; picture n is taken n / rate_hz seconds after the start."""
 
-    def __init__(self, rate_hz: float = 30.0) -> None:
+    def __init__(self, rate_hz: float = 30.0, jpeg: Callable[[int], bytes] = numbered_jpeg) -> None:
+        """`jpeg` gives picture n."""
         self.rate_hz = rate_hz
+        self._jpeg = jpeg
         self._server: ThreadingHTTPServer | None = None
         self._address = ("127.0.0.1", 0)
         self._started_s = time.monotonic()
@@ -133,13 +141,12 @@ class MjpegCamera:
         number = self.now
         while generation == self._generation:
             if self._sending.wait(0.05):
-                _send(request, number if self._frozen_at is None else self._frozen_at)
+                _send(request, self._jpeg(number if self._frozen_at is None else self._frozen_at))
                 number = number + 1 if self._backlog and number < self.now else max(self.now, number + 1)
                 time.sleep(max(0.0, self._started_s + number / self.rate_hz - time.monotonic()))
 
 
-def _send(request: BaseHTTPRequestHandler, number: int) -> None:
-    jpeg = cv2.imencode(".jpg", numbered_picture(number))[1].tobytes()
+def _send(request: BaseHTTPRequestHandler, jpeg: bytes) -> None:
     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     request.wfile.write(head.encode() + jpeg + b"\r\n")
     request.wfile.flush()

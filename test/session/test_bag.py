@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import shutil
 import stat
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,14 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mcap.reader import make_reader
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 
 from mmal_ros.datatypes import FeatureFrame, Modality
 from mmal_ros.nodes.conversions import frame_to_message
 from mmal_ros.nodes.recorded_topics import ALWAYS, SEEN_AND_HEARD, bag_topic
-from mmal_ros.session import bag_queue
-from mmal_ros.session.bag import BagWriter
+from mmal_ros.session import bag_index, bag_queue
+from mmal_ros.session.bag import BagWriter, register, started_writer
 from mmal_ros.session.bag_metadata import BAG_FILE, METADATA_FILE, is_complete
 from mmal_ros.session.bag_queue import BagQueue
 from mmal_ros.session.card import SessionError
@@ -45,6 +48,14 @@ def frame(number: int, modality: Modality = Modality.FACE) -> bytes:
     message = frame_to_message(FeatureFrame(modality, START_NS + number, values, True, 1.0, "a-set"), "camera")
     data: bytes = serialize_message(message)
     return data
+
+
+def chunks_in(folder: SessionFolder) -> list[int]:
+    """Where the index says that the chunks begin."""
+    with (folder.bag / BAG_FILE).open("rb") as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    return [index.chunk_start_offset for index in summary.chunk_indexes]
 
 
 def write_some(bag: BagWriter, first: int, last: int) -> None:
@@ -216,6 +227,35 @@ def test_a_slow_disk_costs_messages_and_not_memory(folder, monkeypatch):
     queue.close()
     assert queue.dropped == 30
     assert numbers_in(folder) == list(range(50))
+
+
+def test_the_index_of_a_bag_names_every_chunk(folder, monkeypatch):
+    """Some of them packed, some not yet."""
+    monkeypatch.setattr(bag_index, "BLOCK_BYTES", 200)
+    with BagWriter(folder.bag, TOPICS) as bag:
+        for number in range(21):
+            write_some(bag, number, number + 1)
+            bag.flush()
+    assert len(set(chunks_in(folder))) == 21
+    assert numbers_in(folder) == list(range(21))
+
+
+def test_a_session_of_hours_takes_hardly_any_memory_for_its_index():
+    """A chunk a second, in which all topics are: 3,600 an hour. As objects each of them was 1.5 kB."""
+    with open(os.devnull, "wb") as nowhere:
+        writer = started_writer(nowhere)
+        numbers = register(writer, TOPICS)
+        before, chunks = 0, 400
+        tracemalloc.start()
+        for number in range(-50, chunks):
+            for channel in numbers.values():
+                writer.add_message(channel, START_NS + number, b"\0\1\0\0", START_NS + number)
+            writer.flush()
+            before = before or tracemalloc.get_traced_memory()[0]
+        kept = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        writer.finish()
+    assert kept / chunks < 200, f"{kept / chunks:.0f} bytes a chunk"
 
 
 def test_a_topic_that_is_not_to_be_recorded_is_not(folder):
