@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import DIAGNOSTICS
 from mmal_ros.sensors.source import SourceState, SourceStatus, monotonic_s
 
@@ -84,7 +85,7 @@ class Diagnostics:
         self._collect = collect
         self._said: dict[str, str] = {}
         self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos)
-        self._timer = node.create_timer(PERIOD_S, self._publish)
+        self._timer = steady_timer(node, PERIOD_S, self._publish)
 
     def _publish(self) -> None:
         reports = list(self._collect())

@@ -30,6 +30,7 @@ from mmal_ros.nodes.conversions import (
 from mmal_ros.nodes.diagnostics import Diagnostics, Health, RateMeter, Report
 from mmal_ros.nodes.model_loading import PERIOD_S, LiveVersion, load_beside
 from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL
 from mmal_ros.paths import find_model
 from mmal_ros.pipeline import EngagementPipeline
@@ -70,7 +71,7 @@ class EngagementNode(LifecycleNode):
         self._refused = ""
         one_at_a_time = MutuallyExclusiveCallbackGroup()
         self.create_service(*RELOAD_MODEL, self._on_reload, callback_group=one_at_a_time)
-        self.create_timer(PERIOD_S, self._on_watch, callback_group=one_at_a_time)
+        steady_timer(self, PERIOD_S, self._on_watch, callback_group=one_at_a_time)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model set and make the topics."""
@@ -95,7 +96,7 @@ class EngagementNode(LifecycleNode):
         self._pipeline = self._make_pipeline(self._pipeline.estimator.models)
         self._active = True
         self._rate = RateMeter()
-        self._timer = self.create_timer(1 / self.settings.rate_hz, self._on_timer)
+        self._timer = steady_timer(self, 1 / self.settings.rate_hz, self._on_timer)
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -10,6 +10,8 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from mmal_ros.nodes.autostart import PARAMETER, Autostart
+
 
 def camera_node() -> None:
     """FACE and BODY features from a camera."""
@@ -36,7 +38,7 @@ def engagement_node() -> None:
     """Engagement estimates from features."""
     from mmal_ros.nodes.engagement_node import EngagementNode
 
-    spin(EngagementNode)
+    spin(EngagementNode, waits=False)
 
 
 def selector_node() -> None:
@@ -53,13 +55,19 @@ def recorder_node() -> None:
     spin(RecorderNode)
 
 
-def spin(make_node: Callable[[], Any]) -> None:
-    """Run a lifecycle node until SIGINT or SIGTERM; whoever launched it configures and activates it."""
+def spin(make_node: Callable[[], Any], *, waits: bool = True) -> None:
+    """Run a lifecycle node until SIGINT or SIGTERM.
+
+    With the parameter `activates_itself` it does as it says; `waits`: not before there are estimates. Without it,
+    whoever launched it configures and activates it.
+    """
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's would end ROS before the node can say goodbye
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = make_node()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    if node.declare_parameter(PARAMETER, False).value:
+        Autostart(node, waits=waits)
     try:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
