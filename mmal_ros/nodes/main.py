@@ -1,16 +1,13 @@
-"""The executables: one node, one process, until Ctrl-C or the end of the launch."""
+"""The executables: one node, one process, until Ctrl-C or the end of the launch.
+
+Nothing is imported here that takes time: the vision process loads this file, too, before it does its work.
+"""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
 from typing import Any
-
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
-
-from mmal_ros.nodes.autostart import PARAMETER, Autostart
 
 
 def camera_node() -> None:
@@ -61,6 +58,12 @@ def spin(make_node: Callable[[], Any], *, waits: bool = True) -> None:
     With the parameter `activates_itself` it does as it says; `waits`: not before there are estimates. Without it,
     whoever launched it configures and activates it.
     """
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    from mmal_ros.nodes.autostart import PARAMETER, Autostart
+
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's would end ROS before the node can say goodbye
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = make_node()
