@@ -22,7 +22,7 @@ from mmal_ros.sensors.specs import Spec, live_source
 
 STATUS_PERIOD_S = 0.2
 """How often the process tells how its source is; well below the 2 s in which a fault must be known."""
-GIVE_UP_S = 10.0
+GIVE_UP_S = 5.0
 """Who hangs for so long does not come back."""
 log = logging.getLogger(__name__)
 
