@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
@@ -15,6 +16,8 @@ from mmal_ros.nodes.topics import DIAGNOSTICS
 from mmal_ros.sensors.source import SourceState, SourceStatus, monotonic_s
 
 PERIOD_S = 1.0
+RECENT_S = 10.0
+"""How long something that went wrong is worth a word: what comes and goes is said once."""
 
 
 class Health(IntEnum):
@@ -75,6 +78,22 @@ class RateMeter:
         rate = self._count / max(now_s - self._since_s, 1e-9)
         self._count, self._since_s = 0, now_s
         return rate
+
+
+class Recent:
+    """Which of several counters rose lately."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, int] = {}
+        self._rose_s: dict[str, float] = {}
+
+    def update(self, counts: Mapping[Any, int]) -> list[str]:
+        """Take the counters as they are now; returns the names of those that rose in the last `RECENT_S`, sorted."""
+        now_s = monotonic_s()
+        rose = [name for name, count in counts.items() if count > self._counted.get(name, 0)]
+        self._rose_s |= dict.fromkeys(rose, now_s)
+        self._counted = dict(counts)
+        return sorted(name for name, rose_s in self._rose_s.items() if now_s - rose_s < RECENT_S)
 
 
 class Diagnostics:

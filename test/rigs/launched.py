@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -17,8 +18,9 @@ STOP_TIMEOUT_S = 20.0
 class Launched:
     """A running launch; a context manager that leaves no process behind."""
 
-    def __init__(self, folder: Path, **arguments: str) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, **arguments: str) -> None:
         """`folder` is for the logs; arguments as one gives them to `ros2 launch`."""
+        self._environment = environment or {}
         self._launch = Launch(LAUNCH, arguments)
         self._folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -68,7 +70,9 @@ class Launched:
     def _start(self, executable: str) -> None:
         with self._log(executable).open("ab") as log:
             self._processes[executable] = subprocess.Popen(
-                self._launch.command(executable), stderr=log, env=os.environ | self._launch.environment
+                self._launch.command(executable),
+                stderr=log,
+                env=os.environ | self._launch.environment | self._environment,
             )
 
     def _supervise(self, executable: str) -> None:
