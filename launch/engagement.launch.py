@@ -1,26 +1,20 @@
-"""Start the live graph: one process a node, configured and activated in order, started again when one dies.
+"""Start the live graph: one process a node, started again when one dies.
 
     ros2 launch mmal_ros engagement.launch.py camera:=device:0 microphone:=device:default \
         wristband:="ble:Empatica E4" model:=demo record:=P017
 
-`engagement_node` is configured and activated first, so that it hears the first frame, and says what is wrong with its
-model before a device is opened; then recorder, selector and each sensor node, whatever becomes of the others. A node
-that dies is started again and goes through the same steps; the others do not notice. With `record:=` a recorder that
-died begins another session.
+Every node configures and activates itself, the others when `engagement_node` is there: so it hears the first frame,
+and says what is wrong with its model before a device is opened. A node that dies goes through the same again; the
+others do not notice. With `record:=` a recorder that died begins another session.
 """
 
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import LaunchConfigurationNotEquals
-from launch.event_handlers import OnProcessStart
-from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration, PythonExpression
-from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
-from lifecycle_msgs.msg import Transition
 
 from launch import LaunchDescription
 
@@ -60,8 +54,8 @@ def generate_launch_description() -> LaunchDescription:
     given = {name: LaunchConfiguration(name) for name in ARGUMENTS}
     records = ["'", given["record"], "' != 'none'"]
     named = {name: text(given[name]) for name in ("model", "policy")}
-    engagement = lifecycle_node("engagement_node", {"model": named["model"]})
-    recorder = lifecycle_node(
+    engagement = started("engagement_node", {"model": named["model"]})
+    recorder = started(
         "recorder_node",
         {
             "auto_start": PythonExpression(records),
@@ -72,23 +66,17 @@ def generate_launch_description() -> LaunchDescription:
         },
     )
     spending = {name: given[name] for name in ("budget", "expected_duration_min")}
-    selector = lifecycle_node("selector_node", {**named, **spending})
+    selector = started("selector_node", {**named, **spending})
     sensors = [
-        lifecycle_node(
+        started(
             executable,
             {"source": given[argument]} | ({"privacy": given["privacy"]} if executable in SEES_OR_HEARS else {}),
             LaunchConfigurationNotEquals(argument, "none"),
         )
         for executable, argument in SENSORS.items()
     ]
-    others = [recorder, selector, *sensors]
-    handlers = [  # they are there before the processes start
-        configure_when_started(engagement),
-        begin_when_first_active(engagement, others),
-        *map(activate_when_configured, (engagement, *others)),
-    ]
     kept_here = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", given["discovery"])
-    return LaunchDescription([*arguments, kept_here, *handlers, engagement, *others])
+    return LaunchDescription([*arguments, kept_here, engagement, recorder, selector, *sensors])
 
 
 def text(value):
@@ -96,14 +84,14 @@ def text(value):
     return ParameterValue(value, value_type=str)
 
 
-def lifecycle_node(executable, parameters, condition=None):
+def started(executable, parameters, condition=None):
     """A node in a process of its own, started again when it dies."""
-    return LifecycleNode(
+    return Node(
         package="mmal_ros",
         executable=executable,
         name=executable,
         namespace=LaunchConfiguration("namespace"),
-        parameters=[str(CONFIG / f"{executable}.yaml"), parameters],
+        parameters=[str(CONFIG / f"{executable}.yaml"), parameters | {"activates_itself": True}],
         output="screen",
         respawn=True,
         respawn_delay=RESPAWN_DELAY_S,
@@ -111,33 +99,3 @@ def lifecycle_node(executable, parameters, condition=None):
         sigkill_timeout=END_TIMEOUT_S,
         condition=condition,
     )
-
-
-def configure_when_started(node):
-    """Whenever the process starts, the first time and after it died."""
-    configure = change_state(node, Transition.TRANSITION_CONFIGURE)
-    return RegisterEventHandler(OnProcessStart(target_action=node, on_start=[configure]))
-
-
-def activate_when_configured(node):
-    """As soon as the node has what it needs."""
-    return when_it_becomes("inactive", "configuring", node, [change_state(node, Transition.TRANSITION_ACTIVATE)])
-
-
-def begin_when_first_active(node, others):
-    """Configure the others, which run already, when the node is active for the first time."""
-    configure = [change_state(other, Transition.TRANSITION_CONFIGURE) for other in others]
-    again = [configure_when_started(other) for other in others]
-    return when_it_becomes("active", "activating", node, [*again, *configure], handle_once=True)
-
-
-def when_it_becomes(state, before, node, actions, **options):
-    """Do something when a node arrives in a state, coming from the one `before`."""
-    return RegisterEventHandler(
-        OnStateTransition(target_lifecycle_node=node, start_state=before, goal_state=state, entities=actions, **options)
-    )
-
-
-def change_state(node, transition):
-    """Ask a node for a transition."""
-    return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from mmal_ros.datatypes import FeatureFrame, Sample
 from mmal_ros.features.extractor import Extractor
-from mmal_ros.sensors.source import Paced, Source, SourceState, SourceStatus
+from mmal_ros.sensors.source import Paced, Source, SourceState, SourceStatus, monotonic_s
 
 OnFrame = Callable[[FeatureFrame], None]
 OnSample = Callable[[Sample], None]
 STOP_TIMEOUT_S = 5.0
+STUCK_S = 1.5
+"""One sample takes milliseconds; who needs so long for it hangs, which must be known within 2 s."""
 log = logging.getLogger(__name__)
 
 
@@ -49,6 +52,7 @@ class ThreadExtraction:
         self._on_frame = on_frame
         self._on_sample = on_sample
         self._failure = ""
+        self._busy_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"{source.name} extraction", daemon=True)
 
     def prepare(self) -> None:
@@ -73,18 +77,29 @@ class ThreadExtraction:
 
     @property
     def status(self) -> SourceStatus:
-        """How the source is; LOST with the reason when the extractor failed."""
+        """How the source is; LOST with the reason when the extractor failed, SILENT when it hangs."""
         if self._failure:
             return SourceStatus(SourceState.LOST, self._failure)
+        if self.stuck_s > STUCK_S:
+            message = f"features of {self._source.name} hang: nothing has come of a sample for {STUCK_S} s"
+            return replace(self._source.status, state=SourceState.SILENT, message=message)
         return self._source.status
+
+    @property
+    def stuck_s(self) -> float:
+        """How long the extractor has been at work on one sample."""
+        since_s = self._busy_since_s
+        return 0.0 if since_s is None else monotonic_s() - since_s
 
     def _run(self) -> None:
         try:
             for sample in self._source:
+                self._busy_since_s = monotonic_s()
                 if self._on_sample is not None:
                     self._on_sample(sample)
                 for frame in self._extractor.process(sample):
                     self._on_frame(frame)
+                self._busy_since_s = None
         except Exception as error:  # the thread's last line of defence: report, do not die unseen
             log.exception("extraction from %s failed", self._source.name)
             self._failure = f"features of {self._source.name} stopped: {type(error).__name__}: {error}"

@@ -24,7 +24,8 @@ ORDER = (
     {"models"},
     {"engagement", "window_stream", "model_versions"},
     {"pipeline", "extraction"},
-    {"offline", "recorded_windows", "vision_process"},
+    {"offline", "recorded_windows", "vision_child"},
+    {"vision_process"},
     {"session"},
     {"nodes", "training", "review"},
     {"benchmark"},
@@ -188,7 +189,7 @@ LIGHT = (
         "recorded_windows",
         "window_vectors",
     ),
-    *("extraction", "vision_process", "offline", "paths"),
+    *("extraction", "vision_child", "vision_process", "offline", "paths"),
     *("sensors.source", "sensors.specs", "sensors.pushed", "cli.fast_run", "cli.doctor", "cli.app"),
 )
 """Modules that everybody loads, whatever sensors there are: they must start in a blink and without ROS."""

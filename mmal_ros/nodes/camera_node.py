@@ -18,7 +18,8 @@ from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
 from mmal_ros.nodes.topics import IMAGE, camera_topic
 from mmal_ros.sensors.specs import Sensor, Spec
 from mmal_ros.session.records import Privacy
-from mmal_ros.vision_process import VisionProcess, VisionSettings
+from mmal_ros.vision_child import VisionSettings
+from mmal_ros.vision_process import VisionProcess
 
 
 @dataclass(frozen=True)

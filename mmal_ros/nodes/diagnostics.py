@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import DIAGNOSTICS
 from mmal_ros.sensors.source import SourceState, SourceStatus, monotonic_s
 
 PERIOD_S = 1.0
+RECENT_S = 10.0
+"""How long something that went wrong is worth a word: what comes and goes is said once."""
 
 
 class Health(IntEnum):
@@ -76,6 +80,22 @@ class RateMeter:
         return rate
 
 
+class Recent:
+    """Which of several counters rose lately."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, int] = {}
+        self._rose_s: dict[str, float] = {}
+
+    def update(self, counts: Mapping[Any, int]) -> list[str]:
+        """Take the counters as they are now; returns the names of those that rose in the last `RECENT_S`, sorted."""
+        now_s = monotonic_s()
+        rose = [name for name, count in counts.items() if count > self._counted.get(name, 0)]
+        self._rose_s |= dict.fromkeys(rose, now_s)
+        self._counted = dict(counts)
+        return sorted(name for name, rose_s in self._rose_s.items() if now_s - rose_s < RECENT_S)
+
+
 class Diagnostics:
     """Publishes what `collect` says, every second while the node lives."""
 
@@ -84,7 +104,7 @@ class Diagnostics:
         self._collect = collect
         self._said: dict[str, str] = {}
         self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos)
-        self._timer = node.create_timer(PERIOD_S, self._publish)
+        self._timer = steady_timer(node, PERIOD_S, self._publish)
 
     def _publish(self) -> None:
         reports = list(self._collect())

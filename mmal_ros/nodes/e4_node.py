@@ -9,7 +9,6 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from mmal_ros.datatypes import Modality, Sample
 from mmal_ros.extraction import Extraction, ThreadExtraction
-from mmal_ros.features.physiology import PhysiologyExtractor
 from mmal_ros.nodes.conversions import sample_to_message
 from mmal_ros.nodes.parameters import parameter
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
@@ -44,6 +43,8 @@ class E4Node(SensorNode):
         return super().on_cleanup(state)
 
     def _make_extraction(self, spec: Spec) -> Extraction:
+        from mmal_ros.features.physiology import PhysiologyExtractor  # SciPy takes a second: DDS finds others meanwhile
+
         self._signals = {name: self._publisher(topic) for name, topic in SIGNALS.items()}
         source = live_source(spec, self.now_ns)
         return ThreadExtraction(source, PhysiologyExtractor(), self.publish_frame, self._publish_signal)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,13 +26,16 @@ from mmal_ros.nodes.conversions import (
     frame_from_message,
     model_to_message,
 )
-from mmal_ros.nodes.diagnostics import Diagnostics, Health, RateMeter, Report
+from mmal_ros.nodes.diagnostics import Diagnostics, Health, RateMeter, Recent, Report
 from mmal_ros.nodes.model_loading import PERIOD_S, LiveVersion, load_beside
 from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL
 from mmal_ros.paths import find_model
 from mmal_ros.pipeline import EngagementPipeline
-from mmal_ros.windowing import Rejection
+
+SET_BACK = "the clock was set back: windows began anew"
+LEFT_OUT = "windows were left out: the clock was set, or this computer stood still"
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,14 @@ class EngagementNode(LifecycleNode):
         self._active = False
         self._rate = RateMeter()
         self._latest: Engagement | None = None
-        self._reported: dict[Modality, Counter[Rejection]] = {}
+        self._rejected = {modality: Recent() for modality in Modality}
+        self._jumps = Recent()
         self._diagnostics = Diagnostics(self, self._reports)
         self._pipeline: EngagementPipeline | None = None
         self._refused = ""
         one_at_a_time = MutuallyExclusiveCallbackGroup()
         self.create_service(*RELOAD_MODEL, self._on_reload, callback_group=one_at_a_time)
-        self.create_timer(PERIOD_S, self._on_watch, callback_group=one_at_a_time)
+        steady_timer(self, PERIOD_S, self._on_watch, callback_group=one_at_a_time)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model set and make the topics."""
@@ -95,7 +98,7 @@ class EngagementNode(LifecycleNode):
         self._pipeline = self._make_pipeline(self._pipeline.estimator.models)
         self._active = True
         self._rate = RateMeter()
-        self._timer = self.create_timer(1 / self.settings.rate_hz, self._on_timer)
+        self._timer = steady_timer(self, 1 / self.settings.rate_hz, self._on_timer)
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -214,8 +217,7 @@ class EngagementNode(LifecycleNode):
             return
         pipeline, models = self._pipeline, self._pipeline.estimator.models
         rate = self._rate.read()
-        fallbacks = pipeline.estimator.fallbacks
-        problem = self._problem(rate, fallbacks)
+        problem = "; ".join(self._problems(pipeline, rate))
         yield Report(
             "estimates",
             Health.WARN if problem else Health.OK,
@@ -224,7 +226,7 @@ class EngagementNode(LifecycleNode):
                 "rate (Hz)": f"{rate:.1f}",
                 "model": models.card.identity,
                 "provider": self._provider(models),
-                "provider fallbacks": fallbacks,
+                "provider fallbacks": pipeline.estimator.fallbacks,
                 "refused": self._refused,
                 "windows skipped": pipeline.stream.schedule.skipped,
                 "clock jumps": pipeline.stream.clock_jumps,
@@ -235,25 +237,27 @@ class EngagementNode(LifecycleNode):
         for modality in pipeline.stream.windows.feature_sets:
             yield self._modality_report(pipeline, modality)
 
-    def _problem(self, rate_hz: float, fallbacks: int) -> str:
-        """What is wrong with the estimates; empty: nothing."""
+    def _problems(self, pipeline: EngagementPipeline, rate_hz: float) -> Iterator[str]:
+        """What is wrong with the estimates."""
         if rate_hz < 0.9 * self.settings.rate_hz:
-            return "estimates come too slowly"
-        if fallbacks:
-            return "a GPU failed; running on the CPU"
-        return "another model set was refused" if self._refused else ""
+            yield "estimates come too slowly"
+        if pipeline.estimator.fallbacks:
+            yield "a GPU failed; running on the CPU"
+        if self._refused:
+            yield "another model set was refused"
+        stream = pipeline.stream
+        yield from self._jumps.update({SET_BACK: stream.clock_jumps, LEFT_OUT: stream.schedule.skipped})
 
     def _modality_report(self, pipeline: EngagementPipeline, modality: Modality) -> Report:
         rejected = pipeline.stream.windows.rejected[modality]
-        recent = rejected - self._reported.get(modality, Counter())
-        self._reported[modality] = rejected.copy()
+        recent = self._rejected[modality].update(rejected)
         status = self._status(modality)
         good = status is Status.VALID and not recent
         values = {
             "frames accepted": pipeline.stream.windows.frames_seen[modality],
             "frames rejected": ", ".join(f"{count} {reason}" for reason, count in rejected.items()) or 0,
         }
-        message = status.value + (f"; frames rejected: {', '.join(sorted(recent))}" if recent else "")
+        message = status.value + (f"; frames rejected: {', '.join(recent)}" if recent else "")
         return Report(modality.value, Health.OK if good else Health.WARN, message, values)
 
     def _status(self, modality: Modality) -> Status:

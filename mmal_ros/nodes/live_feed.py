@@ -19,6 +19,7 @@ from mmal_msgs.srv import FlagNow, GetBudget, StartSession, Unflag
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.nodes.conversions import estimate_from_message, to_ns
 from mmal_ros.nodes.discovery import stay_on_this_computer
+from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import (
     ENGAGEMENT,
     FLAG_NOW,
@@ -61,7 +62,7 @@ class GraphFeed:
         services = (FLAG_NOW, UNFLAG, START_SESSION, STOP_SESSION, GET_BUDGET)
         self._clients = {name: node.create_client(kind, name) for kind, name in services}
         self._asked_budget: Any = None
-        node.create_timer(BUDGET_PERIOD_S, self._ask_budget)
+        steady_timer(node, BUDGET_PERIOD_S, self._ask_budget)
 
     def state(self) -> dict[str, Any]:
         """What is known now, ready for JSON."""

@@ -1,14 +1,13 @@
-"""The executables: one node, one process, until Ctrl-C or the end of the launch."""
+"""The executables: one node, one process, until Ctrl-C or the end of the launch.
+
+Nothing is imported here that takes time: the vision process loads this file, too, before it does its work.
+"""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
 from typing import Any
-
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 
 from mmal_ros.files import keep_private
 
@@ -38,7 +37,7 @@ def engagement_node() -> None:
     """Engagement estimates from features."""
     from mmal_ros.nodes.engagement_node import EngagementNode
 
-    spin(EngagementNode)
+    spin(EngagementNode, waits=False)
 
 
 def selector_node() -> None:
@@ -55,14 +54,26 @@ def recorder_node() -> None:
     spin(RecorderNode)
 
 
-def spin(make_node: Callable[[], Any]) -> None:
-    """Run a lifecycle node until SIGINT or SIGTERM; whoever launched it configures and activates it."""
+def spin(make_node: Callable[[], Any], *, waits: bool = True) -> None:
+    """Run a lifecycle node until SIGINT or SIGTERM.
+
+    With the parameter `activates_itself` it does as it says; `waits`: not before there are estimates. Without it,
+    whoever launched it configures and activates it.
+    """
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    from mmal_ros.nodes.autostart import PARAMETER, Autostart
+
     keep_private()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's would end ROS before the node can say goodbye
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = make_node()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    if node.declare_parameter(PARAMETER, False).value:
+        Autostart(node, waits=waits)
     try:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):

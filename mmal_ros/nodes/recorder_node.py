@@ -19,6 +19,7 @@ from mmal_ros.nodes.recorded_topics import ALWAYS, SEEN_AND_HEARD, bag_topic, re
 from mmal_ros.nodes.recorder_parameters import RecorderParameters, session_card
 from mmal_ros.nodes.recorder_status import recorded_message, session_report, status_message
 from mmal_ros.nodes.session_feed import feed
+from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import MODEL_INFO, RECORDED, SESSION_STATUS, START_SESSION, STOP_SESSION, Topic
 from mmal_ros.paths import sessions_folder
 from mmal_ros.session.bag_metadata import BagTopic
@@ -68,7 +69,7 @@ class RecorderNode(LifecycleNode):
         self._active = True
         self._model_info = b""
         self._always = [self._listen(topic) for topic in ALWAYS]
-        self._timer = self.create_timer(STATUS_PERIOD_S, self._publish_status)
+        self._timer = steady_timer(self, STATUS_PERIOD_S, self._publish_status)
         if self.settings.auto_start:
             try:
                 self.start()

@@ -37,9 +37,10 @@ from mmal_ros.selector.live_registry import LIVE_POLICIES, make_live_policy
 from mmal_ros.selector.live_vocabulary import Decision, LivePolicy
 from mmal_ros.selector.live_windows import LiveWindows
 from mmal_ros.selector.registry import DEFAULT, SelectorError
+from mmal_ros.sensors.source import monotonic_s
 
-STALE_NS = 3 * NANOSECONDS_PER_SECOND
-"""An estimate that came longer ago is not about now."""
+SILENT_S = 0.8
+"""An estimate that is later than this is missed: diagnostics, once a second, say so within 2 s."""
 SECONDS_PER_MINUTE = 60
 
 
@@ -73,7 +74,7 @@ class SelectorNode(LifecycleNode):
         self._between_sessions = False  # as the recorder said last
         self._started_ns = 0  # what ended before is not of this session, and the recorder does not take it
         self._newest: Engagement | None = None
-        self._newest_came_ns = 0
+        self._newest_came_s = 0.0
         self._recorded: deque[Recorded] = deque(maxlen=RECORDED.qos.depth)  # not counted yet
         self._problem = ""
         self._diagnostics = Diagnostics(self, self._reports)
@@ -147,8 +148,8 @@ class SelectorNode(LifecycleNode):
     def _on_engagement(self, message: Engagement) -> None:
         if not self._active:
             return
-        self._newest, self._newest_came_ns = message, self.now_ns()
-        self._count_recorded(to_ns(message.header.stamp) // max(1, message.window_id))
+        self._newest, self._newest_came_s = message, monotonic_s()
+        self._count_recorded(_period_ns(message))
         window = self._windows.window(estimate_from_message(message))
         if window is not None and window.end_ns >= self._started_ns and not self._resting:
             self._publish(*self._selector.offer(window))
@@ -203,7 +204,8 @@ class SelectorNode(LifecycleNode):
 
     @property
     def _silent(self) -> bool:
-        return self.now_ns() - self._newest_came_ns > STALE_NS
+        period_s = _period_ns(self._newest) / NANOSECONDS_PER_SECOND if self._newest is not None else 0.0
+        return monotonic_s() - self._newest_came_s > SILENT_S + period_s
 
     def _publish(self, *decisions: Decision) -> None:
         for decision in decisions:
@@ -244,3 +246,9 @@ class SelectorNode(LifecycleNode):
                 "session": self._session,
             },
         )
+
+
+def _period_ns(message: Engagement) -> int:
+    """From one estimate to the next."""
+    stamp_ns, number = to_ns(message.header.stamp), int(message.window_id)
+    return stamp_ns // max(1, number)

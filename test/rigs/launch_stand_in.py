@@ -1,11 +1,12 @@
-"""The launch file without `launch`, which is not among the wheels: what it declares, and its order of events.
+"""The launch file without `launch`, which is not among the wheels: the nodes that it declares, and their commands.
 
-Nothing is started here. Whatever the file imports from `launch` remembers what it was given; `Played` goes by launch's
-rules for the few things that the file uses. That they are launch's rules is what a robot has to show.
+Nothing is started here (`launched` does). Whatever the file imports from `launch` remembers what it was given; the few
+substitutions that it uses are done by launch's rules. That they are launch's rules is what a robot has to show.
 """
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from collections.abc import Mapping
@@ -14,8 +15,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
-MODULES = {"launch": ["actions", "conditions", "event_handlers", "events", "substitutions"]}
-MODULES["launch_ros"] = ["actions", "event_handlers", "events", "events.lifecycle", "parameter_descriptions"]
+MODULES = {"launch": ["actions", "conditions", "substitutions"], "launch_ros": ["actions", "parameter_descriptions"]}
 
 
 class Entity:
@@ -43,51 +43,51 @@ def description_of(path: Path) -> Any:
         return runpy.run_path(str(path))["generate_launch_description"]()
 
 
-class Played:
-    """A launch of which we say what happens; `asked` is what it asks the nodes for, (executable, transition)."""
+class Launch:
+    """What a launch with these arguments starts."""
 
-    def __init__(self, description: Any, arguments: Mapping[str, str]) -> None:
-        self.nodes: dict[str, Any] = {}
-        self.asked: list[tuple[str, int]] = []
-        self._arguments = arguments
-        self._handlers: list[Any] = []
-        for entity in description.args[0]:
-            self._do(entity)
-        for executable in list(self.nodes):
-            self.starts(executable)
+    def __init__(self, path: Path, arguments: Mapping[str, str]) -> None:
+        entities = description_of(path).args[0]
+        declared = {e.args[0]: e.default_value for e in entities if _is(e, "DeclareLaunchArgument")}
+        self._arguments = declared | dict(arguments)
+        wanted = [entity for entity in entities if _is(entity, "Node") and self._is_wanted(entity.condition)]
+        self.nodes: dict[str, Any] = {node.executable: node for node in wanted}
+        set_here = [entity.args for entity in entities if _is(entity, "SetEnvironmentVariable")]
+        self.environment = {name: self._text(value) for name, value in set_here}
 
-    def starts(self, executable: str) -> None:
-        """The process of a node starts, for the first time or again."""
+    def command(self, executable: str) -> list[str]:
+        """How the process of a node is started."""
         node = self.nodes[executable]
-        for handler in tuple(self._handlers):
-            if getattr(handler, "target_action", None) is node:
-                for entity in handler.on_start:
-                    self._do(entity)
-
-    def arrives(self, executable: str, before: str, state: str) -> None:
-        """A node says that it came from one state into another."""
-        wanted = (self.nodes[executable], before, state)
-        for handler in tuple(self._handlers):
-            target = getattr(handler, "target_lifecycle_node", None)
-            if target is not None and (target, handler.start_state, handler.goal_state) == wanted:
-                if getattr(handler, "handle_once", False):
-                    self._handlers.remove(handler)
-                for entity in handler.entities:
-                    self._do(entity)
-
-    def _do(self, entity: Any) -> None:
-        kind = type(entity).__name__
-        if kind == "RegisterEventHandler":
-            self._handlers.append(*entity.args)
-        elif kind == "LifecycleNode" and self._is_wanted(entity.condition):
-            self.nodes[entity.executable] = entity
-        elif kind == "EmitEvent":
-            (node,) = entity.event.lifecycle_node_matcher.args
-            if node in self.nodes.values():
-                self.asked.append((node.executable, entity.event.transition_id))
+        file, parameters = node.parameters
+        command = [str(Path(sys.executable).parent / executable), "--ros-args"]
+        command += ["-r", f"__node:={node.name}", "-r", f"__ns:=/{self._text(node.namespace)}", "--params-file", file]
+        for name, value in parameters.items():
+            command += ["-p", f"{name}:={self._value(value)}"]
+        return command
 
     def _is_wanted(self, condition: Any) -> bool:
         if condition is None:
             return True
         argument, unwanted = condition.args  # LaunchConfigurationNotEquals
         return self._arguments[argument] != unwanted
+
+    def _value(self, value: Any) -> str:
+        """A parameter as YAML: what is not said to be text is whatever it looks like."""
+        if _is(value, "ParameterValue"):
+            return json.dumps(value.value_type(self._text(value.args[0])))
+        if isinstance(value, list):
+            return json.dumps([self._text(part) for part in value])
+        return self._text(value)
+
+    def _text(self, value: Any) -> str:
+        if isinstance(value, list):
+            return "".join(map(self._text, value))
+        if _is(value, "LaunchConfiguration"):
+            return self._arguments[value.args[0]]
+        if _is(value, "PythonExpression"):
+            return str(eval(self._text(list(value.args[0]))))
+        return str(value)
+
+
+def _is(entity: Any, kind: str) -> bool:
+    return type(entity).__name__ == kind

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ GOALS = {
     Transition.TRANSITION_DEACTIVATE: State.PRIMARY_STATE_INACTIVE,
     Transition.TRANSITION_CLEANUP: State.PRIMARY_STATE_UNCONFIGURED,
 }
+PATIENCE = 200
+"""Messages that may wait here: the tests share a machine, and must not take their own delay for a fault."""
 MATCH_TIMEOUT_S = 4.0
 """Discovery between processes takes up to 3 s, as long as the shortest recording."""
 
@@ -55,9 +58,11 @@ class Participant:
         rclpy.try_shutdown()
 
     def listen(self, topic: Any) -> list[Any]:
-        """Start to keep the messages of a `mmal_ros.nodes.topics.Topic`."""
+        """Start to keep the messages of a `mmal_ros.nodes.topics.Topic`, all of them also on a busy machine."""
         messages = self.heard.setdefault(topic.name, [])
-        self.node.create_subscription(topic.type, topic.name, messages.append, topic.qos)
+        qos = copy(topic.qos)
+        qos.depth = max(qos.depth, PATIENCE)
+        self.node.create_subscription(topic.type, topic.name, messages.append, qos)
         return messages
 
     def publisher(self, topic: Any) -> Any:

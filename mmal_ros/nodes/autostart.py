@@ -1,0 +1,42 @@
+"""Nodes that a launch starts, and starts again when they died, configure and activate themselves.
+
+Nobody else can do that for a node that died: until DDS gives the dead process up (20 s by default), its service
+`change_state` is still there for whoever asks, so what a launch asks for at once goes to the dead and is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from mmal_ros.nodes.steady import steady_timer
+from mmal_ros.nodes.topics import ENGAGEMENT
+
+PARAMETER = "activates_itself"
+PERIOD_S = 0.05
+"""How often it is looked whether the estimates are there."""
+
+
+class Autostart:
+    """Configures a node at once, and activates it when somebody estimates: the first frame is to be heard.
+
+    So a model set that is refused is known before a device is opened. Whoever makes estimates needs not wait for them.
+    A node that refuses stays as it is, with the reason in its log.
+    """
+
+    def __init__(self, node: Any, *, waits: bool) -> None:
+        self._node = node
+        self._waits = waits
+        self._timer = steady_timer(node, PERIOD_S, self._configure)
+
+    def _configure(self) -> None:
+        self._timer.cancel()
+        if self._node.trigger_configure() is TransitionCallbackReturn.SUCCESS:
+            self._timer = steady_timer(self._node, PERIOD_S, self._activate)
+            self._activate()
+
+    def _activate(self) -> None:
+        if not self._waits or self._node.count_publishers(ENGAGEMENT.name):
+            self._timer.cancel()
+            self._node.trigger_activate()

@@ -1,0 +1,126 @@
+"""The far side of `vision_process`: what runs in the process that sees."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from time import time_ns
+from types import ModuleType
+from typing import Any
+
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FeatureFrame, Sample
+from mmal_ros.extraction import ThreadExtraction
+from mmal_ros.features.extractor import Extractor
+from mmal_ros.sensors.pushed import PushedSource
+from mmal_ros.sensors.source import SourceError, monotonic_s
+from mmal_ros.sensors.specs import Spec, live_source
+
+STATUS_PERIOD_S = 0.2
+"""How often the process tells how its source is; well below the 2 s in which a fault must be known."""
+GIVE_UP_S = 5.0
+"""Who hangs for so long does not come back."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VisionSettings:
+    """What the process needs to know."""
+
+    spec: Spec
+    pose_every: int = 2
+    """The pose is looked for in every n-th picture; the face in all of them."""
+    image_rate_hz: float = 0.0
+    """How many JPEGs a second come out; 0: none."""
+    jpeg_quality: int = 80
+
+
+class _Outlet:
+    """The child's end of the pipe; several threads send."""
+
+    def __init__(self, connection: Connection, settings: VisionSettings) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._next_image_ns = 0
+
+    def send(self, kind: str, content: Any = None) -> None:
+        with self._lock:
+            self._connection.send((kind, content))
+
+    def send_frame(self, frame: FeatureFrame) -> None:
+        self.send("frame", frame)
+
+    def send_image(self, sample: Sample) -> None:
+        """Every now and then, a JPEG."""
+        rate_hz = self._settings.image_rate_hz
+        if rate_hz <= 0 or sample.stamp_ns < self._next_image_ns:
+            return
+        import cv2
+
+        self._next_image_ns = sample.stamp_ns + round(NANOSECONDS_PER_SECOND / rate_hz)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, self._settings.jpeg_quality]
+        done, jpeg = cv2.imencode(".jpg", sample.values, quality)
+        if done:
+            self.send("image", (sample.stamp_ns, jpeg.tobytes()))
+
+
+def see(connection: Connection, settings: VisionSettings) -> None:
+    """What runs in the process: load, wait for the start, work until told to stop or left alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    outlet = _Outlet(connection, settings)
+    fed = PushedSource("camera", f"the topic {settings.spec.target}", backlog=1)
+    try:
+        source = fed if settings.spec.scheme == "topic" else live_source(settings.spec, time_ns)
+        extraction = ThreadExtraction(source, _extractor(settings), outlet.send_frame, outlet.send_image)
+        extraction.prepare()
+        outlet.send("ready")
+        order, start_ns = _first_order(connection)
+        if order == "stop":
+            return
+        extraction.start(start_ns)
+        outlet.send("started")
+        _serve(connection, outlet, extraction, fed)
+        extraction.stop()
+    except SourceError as error:
+        outlet.send("failed", str(error))
+    except (EOFError, OSError):
+        log.debug("the parent is gone")
+
+
+def _first_order(connection: Connection) -> tuple[str, Any]:
+    """What to do now; a picture on its way to the process before this one is nobody's."""
+    while True:
+        order, content = connection.recv()
+        if order != "image":
+            return order, content
+
+
+def _extractor(settings: VisionSettings) -> Extractor:
+    for name in ("matplotlib", "matplotlib.pyplot"):  # MediaPipe would load it to draw, which takes half a second
+        sys.modules.setdefault(name, ModuleType(name))
+    try:
+        from mmal_ros.features.vision import VisionExtractor
+    except ModuleNotFoundError as error:
+        raise SourceError(f"a camera needs the package '{error.name}'; try: mmal doctor") from error
+    return VisionExtractor(pose_every=settings.pose_every)
+
+
+def _serve(connection: Connection, outlet: _Outlet, extraction: ThreadExtraction, fed: PushedSource) -> None:
+    """Take pictures and orders, and tell how the source is, until told to stop."""
+    next_status_s = 0.0
+    while True:
+        if connection.poll(STATUS_PERIOD_S):
+            kind, content = connection.recv()
+            if kind == "stop":
+                return
+            fed.push(content)
+        if extraction.stuck_s > GIVE_UP_S:
+            os._exit(1)  # a thread that hangs in a library ends in no other way; the parent starts another process
+        if monotonic_s() >= next_status_s:
+            outlet.send("status", extraction.status)
+            next_status_s = monotonic_s() + STATUS_PERIOD_S

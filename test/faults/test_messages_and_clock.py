@@ -1,0 +1,217 @@
+"""Messages that are wrong, publishers of another kind, and a clock that is set: what the graph's user sees.
+
+A launched graph with a real microphone and wristband; FACE comes from this process, so that it can be spoilt.
+"""
+
+from __future__ import annotations
+
+import array
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
+from mmal_msgs.msg import ModalityEstimate
+from mmal_ros.datatypes import FeatureFrame, Modality
+from mmal_ros.features.names import SIZES
+from mmal_ros.nodes.conversions import MODALITY_CODES, frame_to_message, to_ns, to_time
+from mmal_ros.nodes.engagement_node import LEFT_OUT, SET_BACK
+from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES
+from rigs.fault_log import Outcome, keep, seconds_until
+from rigs.launched import Launched
+from rigs.room import room
+from rigs.ros import Participant, latest_reports, participant
+from rigs.stepped_clock import SteppedClock
+
+FACE = Modality.FACE
+SIZE = SIZES[FACE]
+START_TIMEOUT_S = 60.0
+HEARD = (Modality.AUDIO, Modality.PHYSIOLOGY)
+
+
+@dataclass
+class Watched:
+    graph: Launched
+    ros: Participant
+    clock: SteppedClock
+
+    @property
+    def estimates(self) -> list:
+        return self.ros.heard[ENGAGEMENT.name]
+
+    def said(self, part: str) -> str:
+        """What engagement_node says of a part now."""
+        arrays = [a for a in self.ros.heard[DIAGNOSTICS.name][-20:] if "/engagement_node: " in a.status[0].name]
+        reports = latest_reports(arrays)
+        return reports[part].message if part in reports else ""
+
+    def hears(self, *modalities: Modality) -> bool:
+        if not self.estimates:
+            return False
+        newest = self.estimates[-1].modalities
+        return all(newest[MODALITY_CODES[m]].status == ModalityEstimate.VALID for m in modalities)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("graph")
+    clock = SteppedClock(folder)
+    with pytest.MonkeyPatch.context() as patch, participant() as ros:
+        patch.setenv("MMAL_HOME", str(home))
+        ros.listen(ENGAGEMENT)
+        ros.listen(DIAGNOSTICS)
+        with room(ros) as devices, Launched(folder, clock.environment, record="P017", **devices | NO_CAMERA) as graph:
+            watched = Watched(graph, ros, clock)
+            seconds_until(lambda: watched.hears(*HEARD), START_TIMEOUT_S)
+            yield watched
+
+
+NO_CAMERA = {"camera": "none"}
+
+
+@contextmanager
+def faces(ros: Participant, reliability: ReliabilityPolicy) -> Iterator:
+    """A publisher of FACE."""
+    topic = FEATURES[FACE]
+    publisher = ros.node.create_publisher(topic.type, topic.name, QoSProfile(depth=20, reliability=reliability))
+    try:
+        yield publisher
+    finally:
+        ros.node.destroy_publisher(publisher)
+
+
+@pytest.fixture(scope="module")
+def publisher(watched):
+    """A sensor that works."""
+    with faces(watched.ros, ReliabilityPolicy.BEST_EFFORT) as publisher:
+        good_again(watched, publisher)
+        yield publisher
+
+
+def face(**spoilt) -> FeatureFrameMessage:
+    values = np.random.default_rng(0).normal(size=SIZE).astype(np.float32)
+    message = frame_to_message(FeatureFrame(FACE, time.time_ns(), values, True, 1.0, "mediapipe-face"), "test")
+    for name, value in spoilt.items():
+        setattr(message, name, value)
+    return message
+
+
+def stamped(stamp_ns: int) -> FeatureFrameMessage:
+    message = face()
+    message.header.stamp = to_time(stamp_ns)
+    return message
+
+
+def with_values(values: list[float]) -> FeatureFrameMessage:
+    return face(values=array.array("f", values))
+
+
+SPOILT = {
+    "NaN in a feature message": (lambda: with_values([math.nan] * SIZE), "NaN or infinite"),
+    "infinity in a feature message": (lambda: with_values([math.inf] + [0.0] * (SIZE - 1)), "NaN or infinite"),
+    "feature message of a wrong length": (lambda: with_values([0.0] * (SIZE - 1)), "wrong length"),
+    "feature message without values": (lambda: with_values([]), "wrong length"),
+    "feature message of another feature list": (lambda: face(feature_set="openface-2"), "another feature list"),
+    "stamp of zero": (lambda: stamped(0), "too late for any window"),
+    "stamp 5 s in the future": (lambda: stamped(time.time_ns() + 5 * 10**9), "stamped in the future"),
+    "stamp 5 s in the past": (lambda: stamped(time.time_ns() - 5 * 10**9), "too late for any window"),
+}
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_a_spoilt_message_is_rejected_and_named_and_the_estimates_go_on(watched, publisher, fault):
+    """One sensor sends rubbish for half a second: that is said, the others are heard, and its good frames count."""
+    make, reason = SPOILT[fault]
+    before, rejected = len(watched.estimates), rejections(watched, reason)
+    began_s = time.monotonic()
+    for _ in range(10):
+        publisher.publish(make())
+        time.sleep(0.05)
+    seconds_until(lambda: rejections(watched, reason) >= rejected + 10)
+    assert reason in watched.said("face")
+    detected_s = time.monotonic() - began_s
+    recovered_s = good_again(watched, publisher)
+    keep(Outcome(fault, "10 messages to `features/face`", detected_s, recovered_s, "those messages, counted"))
+    went_on(watched.estimates[before:])
+    assert watched.hears(*HEARD)
+    lines = [line for line in watched.graph.log("engagement_node").splitlines() if reason in line]
+    assert 1 <= len(lines) <= 6, lines  # once for every state of the modality, not once a message
+
+
+def rejections(watched: Watched, reason: str) -> int:
+    """How many frames of FACE were rejected for a reason, as /diagnostics count them."""
+    arrays = [a for a in watched.ros.heard[DIAGNOSTICS.name][-20:] if "/engagement_node: " in a.status[0].name]
+    values = {item.key: item.value for item in latest_reports(arrays)["face"].values}
+    counted = [part.split(maxsplit=1) for part in values["frames rejected"].split(", ")]
+    return sum(int(words[0]) for words in counted if reason in words[-1])
+
+
+def good_again(watched: Watched, publisher) -> float:
+    """Seconds of good frames until they count."""
+    began_s, seen = time.monotonic(), frames_seen(watched)
+    while not (watched.hears(FACE) and frames_seen(watched) > seen):
+        publisher.publish(face())
+        time.sleep(0.05)
+        assert time.monotonic() < began_s + 30
+    return time.monotonic() - began_s
+
+
+def frames_seen(watched: Watched) -> int:
+    return watched.estimates[-1].modalities[MODALITY_CODES[FACE]].frames_seen
+
+
+def went_on(estimates: list) -> None:
+    assert len(estimates) > 1
+    assert all(late.window_id == early.window_id + 1 for early, late in pairwise(estimates)), "an estimate was missed"
+
+
+@pytest.mark.parametrize("kind", ["BEST_EFFORT", "RELIABLE"])
+def test_both_kinds_of_publisher_are_heard(watched, kind):
+    with faces(watched.ros, ReliabilityPolicy[kind]) as publisher:
+        heard_s = good_again(watched, publisher)
+    keep(Outcome(f"publisher {kind.lower().replace('_', ' ')}", "a new one of `features/face`", None, heard_s))
+
+
+def test_a_reader_that_wants_what_is_not_offered_is_named_with_the_topic(watched):
+    """Somebody listens to features reliably, which best effort does not offer: the node's log says so at once."""
+    topic = FEATURES[Modality.AUDIO]
+    reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+    subscription = watched.ros.node.create_subscription(topic.type, topic.name, print, reliable)
+    warned_s = seconds_until(lambda: "incompatible QoS" in watched.graph.log("microphone_node"))
+    watched.ros.node.destroy_subscription(subscription)
+    keep(Outcome("reliable reader of a best-effort topic", "subscription to `features/audio`", warned_s, None))
+    (line,) = [line for line in watched.graph.log("microphone_node").splitlines() if "incompatible QoS" in line]
+    assert "features/audio" in line
+    assert "RELIABILITY" in line
+
+
+@pytest.mark.parametrize(("step_s", "word"), [(5, LEFT_OUT), (-5, SET_BACK)])
+def test_the_clock_of_the_computer_is_set(watched, step_s, word):
+    """All nodes see another time from one moment to the next, as after `date -s`: said, and estimated again at once."""
+    seconds_until(lambda: watched.hears(*HEARD), START_TIMEOUT_S)
+    before = len(watched.estimates)
+    offset_s = 5.0 if step_s > 0 else 0.0  # the second takes back what the first did
+    watched.clock.set(offset_s)
+    goes_on_s = seconds_until(lambda: stepped(watched.estimates[before - 1 :], step_s))
+    detected_s = goes_on_s + seconds_until(lambda: word in watched.said("estimates"))
+    back_s = detected_s + seconds_until(lambda: watched.hears(*HEARD), START_TIMEOUT_S)
+    fault = f"clock of the computer set by {step_s:+d} s"
+    keep(Outcome(fault, "preloaded wall clock of all processes: estimates", detected_s, goes_on_s))
+    keep(Outcome(fault, "preloaded wall clock of all processes: microphone and wristband count", None, back_s))
+    count = len(watched.estimates)
+    seconds_until(lambda: len(watched.estimates) > count + 10)
+    went_on(watched.estimates[count:])
+    assert watched.graph.log("engagement_node").count(f"estimates: {word}") == 1
+
+
+def stepped(estimates: list, step_s: float) -> bool:
+    """Whether one of them is stamped with the new time."""
+    stamps = [to_ns(message.header.stamp) / 1e9 for message in estimates]
+    return any((late - early) * np.sign(step_s) > abs(step_s) - 2 for early, late in pairwise(stamps))

@@ -1,0 +1,162 @@
+"""Every node of a launch is killed in turn, as somebody who watches the topics sees it.
+
+The launch file's processes, real ones; `rigs.launched` starts them again as `ros2 launch` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+
+from mmal_msgs.msg import Engagement, ModalityEstimate
+from mmal_msgs.srv import GetBudget
+from mmal_ros.datatypes import Modality
+from mmal_ros.nodes.conversions import MODALITY_CODES, to_ns
+from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES, SESSION_STATUS
+from rigs.fault_log import Outcome, keep, seconds_until
+from rigs.launched import Launched
+from rigs.room import room
+from rigs.ros import Participant, participant
+
+FEEDS = {
+    "camera_node": (Modality.FACE, Modality.BODY),
+    "microphone_node": (Modality.AUDIO,),
+    "e4_node": (Modality.PHYSIOLOGY,),
+}
+WINDOW_NS = 1_000_000_000
+START_TIMEOUT_S = 60.0
+
+
+@dataclass
+class Watched:
+    """A graph and somebody who hears its topics."""
+
+    graph: Launched
+    ros: Participant
+
+    def heard(self, topic) -> list:
+        return self.ros.heard[topic.name]
+
+    def status(self, modality: Modality) -> int:
+        return part(self.heard(ENGAGEMENT)[-1], modality).status
+
+    def all_valid(self) -> bool:
+        estimates = self.heard(ENGAGEMENT)
+        return bool(estimates) and all(self.status(m) == ModalityEstimate.VALID for m in Modality)
+
+    def said_by(self, executable: str, since: int) -> list:
+        """The parts of /diagnostics of a node, in the messages from the number `since` on."""
+        arrays = self.heard(DIAGNOSTICS)[since:]
+        return [status for array in arrays for status in array.status if f"/{executable}: " in status.name]
+
+
+def part(message: Engagement, modality: Modality) -> ModalityEstimate:
+    return message.modalities[MODALITY_CODES[modality]]
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    home, logs = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("logs")
+    with pytest.MonkeyPatch.context() as patch, participant() as ros:
+        patch.setenv("MMAL_HOME", str(home))
+        for topic in (ENGAGEMENT, DIAGNOSTICS, SESSION_STATUS, *FEATURES.values()):
+            ros.listen(topic)
+        with room(ros) as devices, Launched(logs, record="P017", **devices) as graph:
+            watched = Watched(graph, ros)
+            seconds_until(watched.all_valid, START_TIMEOUT_S)
+            yield watched
+
+
+@pytest.mark.parametrize("executable", FEEDS)
+def test_a_sensors_node_is_killed_and_the_others_are_heard_meanwhile(watched, executable):
+    """One sensor is missing for some seconds and is named; ten times a second the estimates go on with the others."""
+    seconds_until(watched.all_valid, START_TIMEOUT_S)
+    estimates, first = watched.heard(ENGAGEMENT), FEEDS[executable][0]
+    frames = watched.heard(FEATURES[first])
+    said, before, came = len(watched.heard(DIAGNOSTICS)), len(estimates), len(frames)
+    pids = {name: watched.graph.pid(name) for name in watched.graph.executables}
+    watched.graph.kill(executable)
+    detected_s = seconds_until(lambda: watched.status(first) != ModalityEstimate.VALID)
+    reported_s = detected_s + seconds_until(lambda: is_named(watched, first, said))
+    came = len(frames)
+    back_s = reported_s + seconds_until(lambda: len(frames) > came)
+    valid_s = back_s + seconds_until(watched.all_valid)
+    keep(Outcome(f"{executable} is killed", "SIGKILL, respawn after 1 s", reported_s, back_s))
+    keep(Outcome(f"{executable} is killed: its modalities count again", "SIGKILL, respawn after 1 s", None, valid_s))
+
+    assert_none_is_missing(estimates[before:])
+    assert_others_live(watched, executable, pids)
+    assert_windows_do_not_mix(frames, estimates[before:], first)
+
+
+def test_the_estimates_are_killed_and_are_back(watched):
+    """No estimates for some seconds; they begin with empty windows, and every sensor is heard again."""
+    seconds_until(watched.all_valid, START_TIMEOUT_S)
+    estimates, said = watched.heard(ENGAGEMENT), len(watched.heard(DIAGNOSTICS))
+    watched.graph.kill("engagement_node")
+    detected_s = seconds_until(lambda: says(watched.said_by("selector_node", said), "no estimates are coming"))
+    before = len(estimates)
+    back_s = detected_s + seconds_until(lambda: len(estimates) > before)
+    valid_s = back_s + seconds_until(watched.all_valid)
+    keep(Outcome("engagement_node is killed", "SIGKILL, respawn after 1 s", detected_s, back_s))
+    keep(Outcome("engagement_node is killed: all modalities count", "SIGKILL, respawn after 1 s", None, valid_s))
+
+    new = estimates[before:]
+    assert all(one.status == ModalityEstimate.MISSING for one in new[0].modalities), "windows were not empty"
+    assert_none_is_missing(new)
+    assert to_ns(new[0].header.stamp) > to_ns(estimates[before - 1].header.stamp)
+
+
+@pytest.mark.parametrize("executable", ["selector_node", "recorder_node"])
+def test_who_only_listens_is_killed_and_nobody_else_notices(watched, executable):
+    """Flags or recording pause for some seconds; estimates and sensors do not."""
+    seconds_until(watched.all_valid, START_TIMEOUT_S)
+    estimates = watched.heard(ENGAGEMENT)
+    before, said = len(estimates), len(watched.heard(DIAGNOSTICS))
+    session = watched.heard(SESSION_STATUS)[-1].session
+    pids = {name: watched.graph.pid(name) for name in watched.graph.executables}
+    watched.graph.kill(executable)
+    back_s = seconds_until(lambda: watched.graph.pid(executable) != pids[executable])
+    said = len(watched.heard(DIAGNOSTICS))
+    back_s += seconds_until(lambda: watched.said_by(executable, said))
+    keep(Outcome(f"{executable} is killed", "SIGKILL, respawn after 1 s", None, back_s))
+    if executable == "recorder_node":
+        seconds_until(lambda: watched.heard(SESSION_STATUS)[-1].session not in ("", session))
+    else:
+        assert watched.ros.call(GetBudget, "selector/budget", GetBudget.Request()).left > 0
+
+    assert_none_is_missing(estimates[before:])
+    assert_others_live(watched, executable, pids)
+
+
+def is_named(watched: Watched, modality: Modality, since: int) -> bool:
+    """Whether engagement_node says on /diagnostics that a modality is not heard."""
+    said = [s for s in watched.said_by("engagement_node", since) if s.name.endswith(f": {modality}")]
+    return any(status.message in ("missing", "stale") for status in said)
+
+
+def says(reports: list, words: str) -> bool:
+    return any(words in report.message for report in reports)
+
+
+def assert_none_is_missing(estimates: list[Engagement]) -> None:
+    assert len(estimates) > 1
+    assert all(late.window_id == early.window_id + 1 for early, late in pairwise(estimates)), "an estimate was missed"
+
+
+def assert_others_live(watched: Watched, killed: str, pids: dict[str, int]) -> None:
+    """No other process died or was started again."""
+    others = {name: watched.graph.pid(name) for name in pids if name != killed}
+    assert others == {name: pid for name, pid in pids.items() if name != killed}
+
+
+def assert_windows_do_not_mix(frames: list, estimates: list[Engagement], modality: Modality) -> None:
+    """Between what was measured before the kill and after it lies more than a window sees."""
+    since_ns = to_ns(estimates[0].header.stamp) - 2 * WINDOW_NS
+    stamps = [to_ns(frame.header.stamp) for frame in frames if to_ns(frame.header.stamp) > since_ns]
+    gap_ns, end_ns = max((late - early, late) for early, late in pairwise(stamps))
+    missing = [e for e in estimates if part(e, modality).status == ModalityEstimate.MISSING]
+    assert missing, "it was never missing"
+    assert gap_ns > WINDOW_NS or any(end_ns - WINDOW_NS < to_ns(e.header.stamp) < end_ns for e in missing)

@@ -1,0 +1,86 @@
+"""The process that sees is killed, or stands still, under `mmal run`: everything else in that graph goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mmal_msgs.msg import ModalityEstimate
+from mmal_ros.datatypes import Modality
+from mmal_ros.nodes.conversions import MODALITY_CODES
+from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT
+from rigs.fault_log import Outcome, keep, seconds_until
+from rigs.room import CAMERA, pictures
+from rigs.ros import message_of, participant
+
+START_TIMEOUT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def ros():
+    with participant() as someone, pictures(someone, rate_hz=10):
+        someone.listen(ENGAGEMENT)
+        someone.listen(DIAGNOSTICS)
+        yield someone
+
+
+@pytest.fixture(scope="module")
+def run(ros, tmp_path_factory):
+    """`mmal run` with a robot's camera and nothing else."""
+    command = [str(Path(sys.executable).parent / "mmal"), "run", "--json", "--camera", f"topic:{CAMERA}"]
+    command += ["--microphone", "none", "--wristband", "none"]
+    with (tmp_path_factory.mktemp("run") / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def sees(ros) -> bool:
+    estimates = ros.heard[ENGAGEMENT.name]
+    face = MODALITY_CODES[Modality.FACE]
+    return bool(estimates) and estimates[-1].modalities[face].status == ModalityEstimate.VALID
+
+
+def vision_of(run: subprocess.Popen) -> int:
+    children = psutil.Process(run.pid).children()
+    return next(child.pid for child in children if "spawn_main" in str(child.cmdline()))
+
+
+def mistreat(ros, run, what: int, complaint: str) -> tuple[float, float]:
+    """Send a signal; seconds until it is said on /diagnostics, and until the face is seen by another process."""
+    seconds_until(lambda: sees(ros), START_TIMEOUT_S)
+    estimates, diagnostics = ros.heard[ENGAGEMENT.name], ros.heard[DIAGNOSTICS.name]
+    before, vision = len(estimates), vision_of(run)
+    os.kill(vision, what)
+    detected_s = seconds_until(lambda: complaint in message_of(diagnostics[-20:], "camera"))
+    seconds_until(lambda: not sees(ros))
+    back_s = detected_s + seconds_until(lambda: sees(ros), START_TIMEOUT_S)
+    assert vision_of(run) != vision
+    went_on(estimates[before:])
+    seconds_until(lambda: message_of(diagnostics[-20:], "camera") == "streaming")
+    return detected_s, back_s
+
+
+def went_on(estimates: list) -> None:
+    assert all(late.window_id == early.window_id + 1 for early, late in pairwise(estimates)), "an estimate was missed"
+
+
+def test_the_vision_process_is_killed(ros, run):
+    detected_s, back_s = mistreat(ros, run, signal.SIGKILL, "starting it again")
+    keep(Outcome("vision process is killed", "SIGKILL under `mmal run`", detected_s, back_s))
+
+
+def test_the_vision_process_stands_still(ros, run):
+    """It is as if a driver or a library hung: pictures pile up nowhere, and after five seconds another one looks."""
+    detected_s, back_s = mistreat(ros, run, signal.SIGSTOP, "hangs")
+    keep(Outcome("vision process hangs", "SIGSTOP under `mmal run`", detected_s, back_s))
