@@ -10,6 +10,7 @@ import os
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -162,8 +163,10 @@ def _trace(folder: SessionFolder) -> _Trace:
 
 def _write_trace(path: Path, trace: _Trace, bag_state: list[int]) -> None:
     path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    content = BytesIO()  # not into the file: on a full disk NumPy's archive complains once more when it is forgotten
+    np.savez(content, bag=bag_state, **{field.name: getattr(trace, field.name) for field in fields(trace)})
     with replacing(path) as scratch, os.fdopen(os.open(scratch, os.O_CREAT | os.O_WRONLY, PRIVATE_FILE), "wb") as file:
-        np.savez(file, bag=bag_state, **{field.name: getattr(trace, field.name) for field in fields(trace)})
+        file.write(content.getbuffer())
 
 
 def _bag_state(folder: SessionFolder) -> list[int]:

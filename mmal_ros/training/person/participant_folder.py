@@ -42,11 +42,7 @@ def installed(start: ModelSet, folder: Path) -> ModelSet:
     if start.folder.parent == folder:
         return start
     if not place.exists():
-        scratch = place.with_name(f".{place.name}.new")
-        shutil.rmtree(scratch, ignore_errors=True)  # of somebody who was killed
-        shutil.copytree(start.folder, scratch)
-        make_files_private(scratch)
-        scratch.rename(place)
+        _copy(start.folder, place)
     elif read_card(place) != start.card:
         raise ModelError(f"{place} is another {start.card.identity} than {start.folder}: a version never changes")
     if current(folder) is None:
@@ -56,7 +52,10 @@ def installed(start: ModelSet, folder: Path) -> ModelSet:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Nobody else writes versions into the folder, which is made if it is not there; raises ModelError."""
+    """Nobody else writes versions into the folder, which is made if it is not there; raises ModelError.
+
+    What a run that was killed, or met a full disk, left unfinished goes, before and after.
+    """
     for private in (folder.parent, folder):
         private.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     with (folder / ".lock").open("w") as lock:
@@ -64,10 +63,29 @@ def alone_in(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ModelError(f"{folder.name} is being personalised already; try again when that is finished") from None
-        yield
+        _remove_unfinished(folder)
+        try:
+            yield
+        finally:
+            _remove_unfinished(folder)
 
 
 def make_files_private(folder: Path) -> None:
     """Let nobody but the owner read a version."""
     for path in (*folder.iterdir(), folder):
         make_private(path)
+
+
+def _copy(version: Path, place: Path) -> None:
+    """A version appears at another place, as a whole."""
+    scratch = place.with_name(f".{place.name}.new")
+    scratch.mkdir(mode=PRIVATE_FOLDER)
+    for part in version.iterdir():
+        shutil.copyfile(part, scratch / part.name)
+    make_files_private(scratch)
+    scratch.rename(place)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for unfinished in folder.glob(".*.new/"):
+        shutil.rmtree(unfinished)
