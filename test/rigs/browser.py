@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from mmal_ros.review.app import create_app
 
@@ -18,7 +18,8 @@ CHROMIUM = "/usr/bin/chromium"
 TOKEN = "a-token-of-the-tests"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
-PAGE_TIMEOUT_MS = 15_000
+PAGE_TIMEOUT_MS = 30_000
+expect.set_options(timeout=PAGE_TIMEOUT_MS)
 POLL_MS = 20
 NETWORK = "Failed to load resource"
 """What Chromium's console says of every answer that is no success, and when a server is gone."""
@@ -36,6 +37,11 @@ class ReviewServer:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def link(self) -> str:
+        """What `mmal review` prints."""
+        return f"{self.address}/?token={TOKEN}"
 
     def start(self) -> None:
         root, models, live = self._parts
@@ -84,7 +90,7 @@ class Visitor:
         self.wrong: list[str] = []
         self.elsewhere: list[str] = []
         self.page: Page = self.context.new_page()
-        self.page.goto(f"{server.address}/?token={TOKEN}")
+        self.page.goto(server.link)
 
     def open(self, path: str) -> Page:
         self.page.goto(self.server.address + path)
