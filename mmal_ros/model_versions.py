@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mmal_ros.files import open_private
 from mmal_ros.model_card import CARD_NAME, CURRENT_NAME, ModelCard, ModelError, make_current, read_card
@@ -186,18 +186,31 @@ def _switch(to: Path, action: str) -> None:
     try:
         with os.fdopen(open_private(folder / HISTORY_NAME, os.O_WRONLY | os.O_APPEND), "a") as history:
             fcntl.flock(history, fcntl.LOCK_EX)
+            for scrap in folder.glob(f".{CURRENT_NAME}.*.new"):
+                scrap.unlink(missing_ok=True)  # of somebody who was killed
             live, switches = current(folder), [(action, version)]
             if live == version:
                 return
             if live and _lived(folder)[-1:] != [live]:
                 switches.insert(0, (USE, live))  # made live by hand, or by `mmal train`
             make_current(folder, version)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            history.writelines(f"{now}\t{action}\t{version}\n" for action, version in switches)
-            history.flush()
-            os.fsync(history.fileno())
+            _remember(history, switches)
     except OSError as error:
-        raise ModelError(f"{folder} cannot be written to, so {version} is not live: {error.strerror}") from error
+        state = "is live, but that is not in the history" if current(folder) == version else "is not live"
+        raise ModelError(f"{folder} cannot be written to, so {version} {state}: {error.strerror}") from error
+
+
+def _remember(history: IO[str], switches: Sequence[tuple[str, str]]) -> None:
+    """All of it, or nothing: half a line would run into the next one."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    before = os.fstat(history.fileno()).st_size
+    try:
+        history.writelines(f"{now}\t{action}\t{version}\n" for action, version in switches)
+        history.flush()
+        os.fsync(history.fileno())
+    except OSError:
+        os.ftruncate(history.fileno(), before)
+        raise
 
 
 def _earlier(folder: Path) -> Iterator[str]:

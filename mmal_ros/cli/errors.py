@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -15,6 +16,7 @@ from mmal_ros.sensors.source import SourceError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 err = Console(stderr=True)
 
@@ -28,6 +30,8 @@ def clear_errors() -> Iterator[None]:
         fail(f"the package '{error.name}' is missing; `mmal doctor` says how to install it")
     except (SourceError, ModelError, RecordingError, ValueError) as error:
         fail(str(error))
+    except OSError as error:
+        fail(_sentence(error))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
@@ -36,3 +40,9 @@ def fail(message: str) -> NoReturn:
     """One clear sentence on stderr, exit code 2."""
     err.print(f"mmal: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(USAGE_ERROR)
+
+
+def _sentence(error: OSError) -> str:
+    what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
+    remedy = "; make room on the disk, and try again" if error.errno in DISK_FULL else ""
+    return f"{what}: {error.strerror or error}{remedy}"

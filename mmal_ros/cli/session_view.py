@@ -16,7 +16,8 @@ from mmal_ros.session.card import SessionCard, SessionError
 from mmal_ros.session.deletion import is_recording
 from mmal_ros.session.exchange.importing import Imported
 from mmal_ros.session.folder import SessionFolder
-from mmal_ros.session.records import Flag, Label
+from mmal_ros.session.records import CLIP_LOST, Flag, Label
+from mmal_ros.session.salvage import settle
 from mmal_ros.session.store import SessionStore
 
 SHOWN_ON_CARD = ("participant", "privacy", "model", "policy", "budget", "software")
@@ -82,6 +83,7 @@ def _line(folder: SessionFolder) -> tuple[str, ...]:
 def _flags_and_labels(folder: SessionFolder) -> tuple[list[Flag], list[Label]]:
     if not folder.labels.is_file():
         return [], []
+    settle(folder)
     with SessionStore(folder.labels) as store:
         return store.flags(), store.standing_labels()
 
@@ -105,8 +107,12 @@ def _flags_table(flags: Iterable[Flag], labels: Iterable[Label], card: SessionCa
     table = Table("time", "why", "clip", "labels", box=SIMPLE_HEAD, pad_edge=False)
     for flag in flags:
         words = ", ".join(said.get(flag.window_id, ["–"]))
-        table.add_row(_clock(flag.stamp_ns - card.start_ns), escape(flag.reason), flag.clip or "–", words)
+        table.add_row(_clock(flag.stamp_ns - card.start_ns), escape(flag.reason), _clip(flag), words)
     return table
+
+
+def _clip(flag: Flag) -> str:
+    return "lost" if flag.clip == CLIP_LOST else flag.clip or "–"
 
 
 def _print_labels(out: Console, labels: list[Label]) -> None:

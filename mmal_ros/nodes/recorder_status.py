@@ -45,5 +45,6 @@ def session_report(recorder: SessionRecorder | None) -> Report:
         "flags": recorder.flags,
         "bytes written": recorder.bag.bytes_written,
         "messages dropped": recorder.bag.dropped,
+        "clips lost": recorder.clips_lost,
     }
     return Report("session", Health.ERROR if recorder.problem else Health.OK, recorder.problem or "recording", values)

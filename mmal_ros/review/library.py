@@ -10,6 +10,7 @@ from mmal_ros.review.answers import NotThereError
 from mmal_ros.session.card import CARD_NAME
 from mmal_ros.session.folder import SessionFolder, sessions_in
 from mmal_ros.session.records import Flag, Label
+from mmal_ros.session.salvage import settle
 from mmal_ros.session.store import SessionStore
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -42,6 +43,7 @@ def said_of(folder: SessionFolder) -> tuple[list[Flag], list[Label]]:
     """Flags and standing labels of a session; one without the file has none. Raises SessionError."""
     if not folder.labels.exists():
         return [], []
+    settle(folder)
     with SessionStore(folder.labels) as store:
         return store.flags(), store.standing_labels()
 

@@ -17,7 +17,7 @@ from mmal_ros.session.agreement import agreement
 from mmal_ros.session.card import SessionCard, SessionError
 from mmal_ros.session.deletion import is_recording
 from mmal_ros.session.folder import SessionFolder
-from mmal_ros.session.records import Flag, Label
+from mmal_ros.session.records import CLIP_LOST, Flag, Label
 
 PathWindow = Annotated[int, Path(ge=0, le=LARGEST_ID)]
 
@@ -115,6 +115,7 @@ def _flag(folder: SessionFolder, card: SessionCard, flag: Flag, mine: Label | No
         "policy": flag.policy,
         "utility": flag.utility,
         "clip": clip,
+        "clip_lost": flag.clip == CLIP_LOST,
         "label": mine.value if mine else None,
         "note": mine.note if mine else "",
         "others": others,

@@ -5,7 +5,8 @@
       metadata.yaml     what rosbag2 wants to know beforehand; there is one as soon as the recording is complete
       .recording        while a process writes: locked by it, so that the lock goes when the process does
 
-What was flushed survives a power cut. A bag that was cut off has no metadata.yaml: `salvage` mends it.
+What was flushed survives a power cut. A bag that was cut off has no metadata.yaml: `salvage` mends it. What does not
+fit onto a full disk waits in memory, and what is on disk stays whole.
 
 Sources: mcap.dev/spec; the MCAP profile `ros2`; rosbag2's metadata, version 9 (Jazzy).
 """
@@ -16,7 +17,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -35,7 +36,8 @@ LIBRARY = "mmal_ros"
 class BagWriter:
     """Writes one bag, from its first message to its index; a context manager. Not for several threads.
 
-    After an OSError (the disk is full) nothing more can be written: `abandon` it, and `salvage` saves what is there.
+    `flush` raises OSError when the disk is full: it may be tried again, and what was written meanwhile takes memory.
+    After an OSError of `close` it can only be abandoned, and `salvage` saves what is there.
     """
 
     def __init__(self, folder: Path, topics: Sequence[BagTopic]) -> None:
@@ -44,11 +46,11 @@ class BagWriter:
         self._topics = topics
         try:
             self._lock = _locked(folder / LOCK_FILE)
-            self._file = _new_file(folder / BAG_FILE)
+            self._tail = _Tail(_new_file(folder / BAG_FILE))
             self._tally = Tally()
-            self._writer = started_writer(self._file)
+            self._writer = started_writer(self._tail)
             self._channels = register(self._writer, topics)
-            self._sync()
+            self._tail.sync()
             sync_folder(folder)
         except OSError as error:
             raise SessionError(f"no bag can be written to {folder}: {error.strerror}") from error
@@ -67,7 +69,7 @@ class BagWriter:
     @property
     def bytes_written(self) -> int:
         """Size of the file, as far as it is on disk."""
-        return self._durable_bytes
+        return self._tail.durable_bytes
 
     def write(self, topic: str, data: bytes, received_ns: int, stamp_ns: int) -> None:
         """Add a message.
@@ -82,15 +84,15 @@ class BagWriter:
         self._writer.add_message(self._channels[topic], received_ns, data, stamp_ns, sequence=self._tally.counts[topic])
 
     def flush(self) -> None:
-        """All that was written so far is on disk when this returns."""
+        """All that was written so far is on disk when this returns; raises OSError, and it may be tried again."""
         self._writer.flush()
-        self._sync()
+        self._tail.sync()
 
     def close(self) -> None:
         """Complete the bag: index, metadata, and the lock is gone."""
         self._writer.finish()
-        self._sync()
-        self._file.close()
+        self._tail.sync()
+        self._tail.close()
         write_metadata(self._folder, self._topics, self._tally)
         (self._folder / LOCK_FILE).unlink(missing_ok=True)
         os.close(self._lock)
@@ -98,17 +100,51 @@ class BagWriter:
 
     def abandon(self) -> None:
         """Give it up as it is; it needs `salvage` then."""
-        with suppress(OSError):  # what could not be written cannot be written now either
-            self._file.close()
+        self._tail.close()
         os.close(self._lock)
 
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._durable_bytes = self._file.tell()
+
+class _Tail:
+    """The end of a file that is not on disk yet; the MCAP library writes to it, and never meets a full disk."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.durable_bytes = 0
+        """Size of the file on disk."""
+        self._file = descriptor
+        self._waiting = bytearray()
+
+    def write(self, data: bytes) -> int:
+        """As of a file."""
+        self._waiting += data
+        return len(data)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self.durable_bytes + len(self._waiting)
+
+    def flush(self) -> None:
+        """As of a file; see `sync`."""
+
+    def sync(self) -> None:
+        """All of it goes to disk, or nothing; raises OSError, and may be tried again."""
+        try:
+            with memoryview(self._waiting) as rest:
+                written = 0
+                while written < len(rest):
+                    written += os.pwrite(self._file, rest[written:], self.durable_bytes + written)
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, self.durable_bytes)
+            raise
+        self.durable_bytes += len(self._waiting)
+        self._waiting.clear()
+
+    def close(self) -> None:
+        """Without what waits."""
+        os.close(self._file)
 
 
-def started_writer(file: IO[bytes]) -> Writer:
+def started_writer(file: IO[bytes] | _Tail) -> Writer:
     """An MCAP writer at the beginning of its file, with the settings of all our bags."""
     writer = FlatWriter(file)
     writer.start(profile="ros2", library=LIBRARY)
@@ -117,7 +153,10 @@ def started_writer(file: IO[bytes]) -> Writer:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
-    """Whether nobody is writing the bag; if so nobody else will, until this ends."""
+    """Whether nobody is writing what is in a folder; if so nobody else will, until this ends.
+
+    The lock's file stays when what is done meanwhile fails: it tells that something is unfinished.
+    """
     try:
         lock = _locked(folder / LOCK_FILE)
     except BlockingIOError:
@@ -125,8 +164,8 @@ def claimed(folder: Path) -> Iterator[bool]:
         return
     try:
         yield True
-    finally:
         (folder / LOCK_FILE).unlink(missing_ok=True)
+    finally:
         os.close(lock)
 
 
@@ -151,8 +190,8 @@ def register(writer: Writer, topics: Sequence[BagTopic]) -> dict[str, int]:
     return numbers
 
 
-def _new_file(path: Path) -> IO[bytes]:
-    return os.fdopen(open_private(path, os.O_EXCL | os.O_WRONLY), "wb")
+def _new_file(path: Path) -> int:
+    return open_private(path, os.O_EXCL | os.O_WRONLY)
 
 
 def _locked(path: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 from mcap.data_stream import RecordBuilder
 from mcap.records import ChunkIndex
@@ -19,7 +19,7 @@ BLOCK_BYTES = 1 << 14
 class FlatWriter(Writer):  # type: ignore[misc]  # the library has no types
     """ZSTD chunks, and their index kept as the bytes that will be written, compressed: 0.3 instead of 5 MB an hour."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Any) -> None:
         super().__init__(file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._Writer__chunk_indices: Any = _PackedIndex()  # the only way in; test_bag.py notices when it is closed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from queue import Full, Queue
@@ -12,29 +11,35 @@ from mmal_ros.session.bag_metadata import BagTopic
 
 BACKLOG = 4000
 """Messages that may wait for a slow disk: half a minute of them."""
-FREE_TO_GO_ON = 200_000_000
-"""Bytes: what is left then is for flags, clips and everybody else."""
 
 
 class BagQueue:
-    """A bag that keeps nobody waiting and fails nobody: when it can no longer be written, it ends and says so."""
+    """A bag that keeps nobody waiting and fails nobody: while it cannot be written it says so, and then it goes on."""
 
     def __init__(self, folder: Path, topics: Sequence[BagTopic]) -> None:
         """Begin a bag; raises SessionError when that cannot be."""
         self.dropped = 0
-        """Messages that the disk was too slow for."""
+        """Messages that the disk was too slow or too full for."""
+        self.paused = False
+        """Whether messages are passed over, because there is no room for them."""
         self.problem = ""
         """Empty: all is well; else one sentence."""
-        self._folder = folder
         self._topics = {topic.name for topic in topics}
         self._messages: Queue[tuple[str, bytes, int, int]] = Queue(BACKLOG)
-        self._bag: BagWriter | None = BagWriter(folder, topics)
-        self.bytes_written = self._bag.bytes_written
+        self._bag = BagWriter(folder, topics)
+        self._closed = False
+
+    @property
+    def bytes_written(self) -> int:
         """Size of the bag, as far as it is on disk."""
+        return self._bag.bytes_written
 
     def add(self, topic: str, data: bytes, received_ns: int, stamp_ns: int) -> None:
         """Take a message; passed over if the bag has no such topic. See `BagWriter.write`."""
-        if topic not in self._topics:
+        if topic not in self._topics or self._closed:
+            return
+        if self.paused or self.problem:
+            self.dropped += 1
             return
         try:
             self._messages.put_nowait((topic, data, received_ns, stamp_ns))
@@ -42,39 +47,23 @@ class BagQueue:
             self.dropped += 1
 
     def write(self) -> None:
-        """Write what has come in; it is on disk when this returns. On a full disk the bag ends in good time."""
-        waiting = [self._messages.get_nowait() for _ in range(self._messages.qsize())]
-        if self._bag is None:
-            return
+        """Write what has come in; it is on disk when this returns, or waits there and `problem` says why."""
+        for _ in range(self._messages.qsize()):
+            self._bag.write(*self._messages.get_nowait())
         try:
-            for message in waiting:
-                self._bag.write(*message)
             self._bag.flush()
-            self.bytes_written = self._bag.bytes_written
-            free = shutil.disk_usage(self._folder).free
+            self.problem = ""
         except OSError as error:
-            self._fail(error)
-            return
-        if free < FREE_TO_GO_ON:
-            self.problem = f"only {free // 1_000_000} MB are free: flags are still recorded, features are not"
-            self._end()
+            self.problem = f"features cannot be recorded: {error.strerror}"
 
     def close(self) -> None:
-        """Write the rest, and complete the bag."""
-        self.write()
-        self._end()
-
-    def _end(self) -> None:
-        if self._bag is None:
+        """Write the rest, and complete the bag; harmless when called twice."""
+        if self._closed:
             return
+        self._closed = True
+        self.write()
         try:
             self._bag.close()
-            self._bag = None
         except OSError as error:
-            self._fail(error)
-
-    def _fail(self, error: OSError) -> None:
-        assert self._bag is not None
-        self.problem = f"features are no longer recorded: {error.strerror}; flags are, as far as possible"
-        self._bag.abandon()
-        self._bag = None
+            self.problem = f"the bag is not complete: {error.strerror}; it is mended when the session is opened"
+            self._bag.abandon()

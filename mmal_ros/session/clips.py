@@ -35,6 +35,7 @@ JUMP_NS = NANOSECONDS_PER_SECOND
 """Stamps do not go back so far, unless the clock was set."""
 NICENESS = 10
 """Estimates come first."""
+OnClip = Callable[[int, Path | None], None]
 Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 
@@ -45,14 +46,19 @@ class ClipRecorder:
     A clip shows `CLIP_MARGIN_NS` before and after its window. Its methods return at once, whatever the thread.
     """
 
-    def __init__(self, folder: SessionFolder, on_clip: Callable[[int, Path], None], keep_s: float = 12.0) -> None:
+    def __init__(
+        self, folder: SessionFolder, on_clip: Callable[[int, Path | None], None], keep_s: float = 12.0
+    ) -> None:
         """Begin with nothing seen or heard.
 
         Args:
             folder: where clips belong.
-            on_clip: called with window and file when a clip would survive a power cut, in a thread of its own.
+            on_clip: called with window and file when a clip would survive a power cut, or with None when it is lost;
+                from any thread.
             keep_s: how far back a flag may reach: longer than a clip lasts.
         """
+        self.paused = False
+        """Whether clips are lost, because there is no room for them."""
         self._folder = folder
         self._on_clip = on_clip
         self._pictures: _Ring[bytes] = _Ring(round(keep_s * NANOSECONDS_PER_SECOND))
@@ -101,14 +107,15 @@ class ClipRecorder:
             self._wanted.pop(window_id, None)
             self._folder.clip_of(window_id).unlink(missing_ok=True)
 
-    def close(self, timeout_s: float) -> None:
-        """Cut what is pending from what is known, and wait until all is written, or for so long."""
+    def close(self, timeout_s: float) -> bool:
+        """Cut what is pending from what is known, and wait for so long until all is written; whether it is."""
         with self._lock:
             self._cut_due(max(self._pending.values(), default=0))
         deadline_s = monotonic() + timeout_s
         with suppress(queue.Full):
             self._waiting.put(None, timeout=timeout_s)
         self._worker.join(deadline_s - monotonic())
+        return not self._worker.is_alive()
 
     def _cut_due(self, passed_ns: int = 0) -> None:
         """Hand over the clips of which everything came in, or whose end has passed."""
@@ -124,11 +131,15 @@ class ClipRecorder:
         if not pictures and not sound:
             log.info("no clip of window %d: nothing was seen or heard", window_id)
             return
+        if self.paused:
+            self._on_clip(window_id, None)
+            return
         self._wanted[window_id] = cut = next(self._cuts)
         try:
             self._waiting.put_nowait((window_id, cut, ClipContent(start_ns, end_ns, pictures, sound, self._rate_hz)))
         except queue.Full:
             log.error("no clip of window %d: encoding cannot keep up", window_id)
+            self._on_clip(window_id, None)
 
     def _encode_all(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)  # of this thread, on Linux
@@ -137,6 +148,7 @@ class ClipRecorder:
                 self._write(*task)
             except (av.FFmpegError, OSError, ValueError) as error:
                 log.error("no clip of window %d: %s", task[0], error)
+                self._on_clip(task[0], None)
 
     def _write(self, window_id: int, cut: int, content: ClipContent) -> None:
         path = self._folder.clip_of(window_id)

@@ -7,6 +7,8 @@ What was exported or copied elsewhere is not known here.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -75,11 +77,24 @@ def owners(path: Path) -> set[str]:
 
 
 def is_recording(folder: SessionFolder) -> bool:
-    """Whether a process is writing, or mending, this session right now."""
-    if not (folder.bag / LOCK_FILE).is_file():
+    """Whether a process is writing, or mending, this session right now; its last clips come after its bag."""
+    return any(_is_claimed(part) for part in (folder.path, folder.bag))
+
+
+def _is_claimed(folder: Path) -> bool:
+    """Without leaving a trace: what a recorder that died left there tells that something is unfinished."""
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
         return False
-    with claimed(folder.bag) as free:
-        return not free
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def delete(doomed: Sequence[Doomed]) -> None:
@@ -92,9 +107,11 @@ def delete(doomed: Sequence[Doomed]) -> None:
     """
     with ExitStack() as claims:
         for one in doomed:
-            bag = SessionFolder(one.path).bag
-            if bag.is_dir() and not claims.enter_context(claimed(bag)):
-                raise SessionError(f"{one.path.name} is being recorded; stop the recording first. Nothing was removed")
+            for part in (one.path, SessionFolder(one.path).bag):
+                if part.is_dir() and not claims.enter_context(claimed(part)):
+                    raise SessionError(
+                        f"{one.path.name} is being recorded; stop the recording first. Nothing was removed"
+                    )
         for one in doomed:
             try:
                 _remove(one.path)

@@ -1,7 +1,7 @@
 """Records a session: takes what comes from any thread without waiting, and writes it in a thread of its own.
 
 A flag is said to be recorded when it would survive a power cut, and never before. Features are flushed once a second:
-so much of them a crash may cost. A full disk stops the bag, not the flags, and nothing stops the program.
+so much of them a crash may cost. Where the disk fills up, `space` says what is given up; nothing stops the program.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from pathlib import Path
 from time import monotonic
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
-from mmal_ros.session.bag import sync_folder
+from mmal_ros.session.bag import claimed, sync_folder
 from mmal_ros.session.bag_metadata import BagTopic
 from mmal_ros.session.bag_queue import BagQueue
 from mmal_ros.session.card import SessionCard, SessionError, write_session_card
 from mmal_ros.session.clips import ClipRecorder
 from mmal_ros.session.folder import new_session
-from mmal_ros.session.records import Flag, Privacy
+from mmal_ros.session.records import CLIP_LOST, Flag, Privacy
+from mmal_ros.session.space import Room, Space, check_space, give_up_reserve
 from mmal_ros.session.store import SessionStore
 
 PERIOD_S = 1.0
-"""The bag is flushed, and the disk looked at, so often."""
+"""The bag is flushed so often."""
+LOOK_S = 0.25
+"""So often it is looked how full the disk is, and tried again to write what it did not take."""
 UNSAVED = 1000
 """Flags and clips that may wait for a disk that cannot be written."""
-FREE_TO_START = 1_000_000_000
-"""Bytes."""
 STOP_TIMEOUT_S = 2.0
 CLIPS_TIMEOUT_S = 10.0
 CLOCK_SET_BACK = "the clock was set back to before the start, so flags are passed over; begin a new session"
@@ -84,7 +85,7 @@ class SessionRecorder:
         Raises:
             SessionError: there is no space, or nothing can be written to `root`.
         """
-        _check_space(root)
+        check_space(root)
         self.folder = new_session(root, card.participant, card.start_ns)
         self.card = card.model_copy(update={"name": self.folder.name})
         self._now_ns = now_ns
@@ -92,6 +93,8 @@ class SessionRecorder:
         self._known: dict[int, Flag | None] = {}  # by window; None: withdrawn
         self._facts: deque[_Fact] = deque()
         self._store_problem = ""
+        self.clips_lost = 0
+        """Flags whose clip could not be made."""
         self._wake = threading.Event()
         self._ending = False
         self._closed = threading.Event()
@@ -107,6 +110,10 @@ class SessionRecorder:
         self._thread.start()
 
     def _open(self, topics: Sequence[BagTopic], undo: ExitStack) -> None:
+        self._claim = ExitStack()  # until its last clip is there
+        undo.callback(self._claim.close)
+        self._claim.enter_context(claimed(self.folder.path))
+        self._space = Space(self.folder.path)
         self.bag = BagQueue(self.folder.bag, topics)
         """Takes messages, and says how much is written."""
         undo.callback(self.bag.close)
@@ -127,7 +134,7 @@ class SessionRecorder:
     def problem(self) -> str:
         """Empty: all is well; else one sentence."""
         set_back = CLOCK_SET_BACK if self._now_ns() < self.card.start_ns else ""
-        return self._store_problem or self.bag.problem or set_back
+        return self._store_problem or self._space.problem or self.bag.problem or set_back
 
     def picture(self, stamp_ns: int, jpeg: bytes) -> None:
         """A picture that a clip may want to show."""
@@ -192,17 +199,21 @@ class SessionRecorder:
         if self._clips is not None:
             self._clips.drop(window_id)
 
-    def _on_clip(self, window_id: int, path: Path) -> None:
-        if self._known.get(window_id) is not None:
-            clip = f"{path.parent.name}/{path.name}"
-            self._keep(partial(self._store.attach_clip, window_id, clip), self._says(window_id, clip=clip))
+    def _on_clip(self, window_id: int, path: Path | None) -> None:
+        if self._known.get(window_id) is None:
+            return
+        self.clips_lost += path is None
+        clip = f"{path.parent.name}/{path.name}" if path else CLIP_LOST
+        says = self._says(window_id, clip=clip) if path else None
+        self._keep(partial(self._store.attach_clip, window_id, clip), says)
 
     def _run(self) -> None:
         due_s = monotonic()
         while not self._ending:
-            self._wake.wait(max(0.0, due_s - monotonic()))
+            self._wake.wait(LOOK_S)
             self._wake.clear()
             self._guarded(self._save)
+            self._guarded(self._look)
             if monotonic() >= due_s:
                 self._guarded(self._tend)
                 due_s = monotonic() + PERIOD_S
@@ -225,6 +236,8 @@ class SessionRecorder:
             try:
                 fact.write()
             except (SessionError, OSError) as error:
+                if give_up_reserve(self.folder.path):
+                    continue
                 self._store_problem = f"flags wait to be written: {error}"
                 return
             self._store_problem = ""
@@ -232,12 +245,20 @@ class SessionRecorder:
             if fact.says is not None:
                 self._guarded(partial(self._on_disk, fact.says))
 
+    def _look(self) -> None:
+        """Give up what there is no room for, and take it up again."""
+        room = self._space.look()
+        self.bag.paused = room < Room.FEATURES
+        if self._clips is not None:
+            self._clips.paused = room < Room.CLIPS
+
     def _tend(self) -> None:
         self.bag.write()
         if self._clips is not None:
             self._clips.tick(self._now_ns())
 
     def _complete(self) -> None:
+        give_up_reserve(self.folder.path)
         self._guarded(self._save)
         self._guarded(self.bag.close)
         end_ns = self._now_ns()
@@ -245,25 +266,14 @@ class SessionRecorder:
         self._write_card(self.card.model_copy(update={"end": end, "end_ns": end_ns}))
 
     def _complete_clips(self) -> None:
-        if self._clips is not None:
-            self._guarded(partial(self._clips.close, CLIPS_TIMEOUT_S))
+        written = self._clips is None or self._clips.close(CLIPS_TIMEOUT_S)
         self._guarded(self._save)
         self._guarded(self._store.close)
         if self._facts:
             log.error("%d flags or clips could not be written", len(self._facts))
+        elif written:
+            self._claim.close()  # else whoever opens the session finds out what is missing
 
     def _write_card(self, card: SessionCard) -> None:
         write_session_card(self.folder.path, card)
         sync_folder(self.folder.path)
-
-
-def _check_space(root: Path) -> None:
-    try:
-        there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-        free = shutil.disk_usage(there).free
-    except OSError as error:
-        raise SessionError(f"no session can be written to {root}: {error.strerror}") from error
-    if free < FREE_TO_START:
-        raise SessionError(
-            f"{there} has only {free // 1_000_000} MB free; a session needs {FREE_TO_START // 1_000_000} MB to start"
-        )

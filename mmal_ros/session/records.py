@@ -10,6 +10,8 @@ from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS, STEPS_PER_WINDOW
 CLIP_MARGIN_NS = 3 * NANOSECONDS_PER_SECOND
 """A clip shows so much before and after its window."""
 WINDOW_NS = STEPS_PER_WINDOW * STEP_NS
+CLIP_LOST = ""
+"""What stands for the clip of a flag when it is known that there will be none."""
 
 
 class Privacy(StrEnum):
@@ -54,7 +56,7 @@ class Flag:
     """One phrase for a person."""
     utility: float
     clip: str | None = None
-    """File in the session's folder, for example `clips/17.mp4`; None: none yet, or none at this privacy level."""
+    """File in the session's folder, for example `clips/17.mp4`; `CLIP_LOST`; None: none yet, or nothing was seen."""
     withdrawn: bool = False
     """A better one pushed it out, or somebody took it back; it stays in the table and is not to be labelled."""
 

@@ -1,4 +1,7 @@
-"""A bag that was cut off, by a crash or a power cut, becomes one that opens: every complete chunk, and an index."""
+"""A session that was cut off, by a crash or a power cut, becomes one that opens.
+
+Of its bag every complete chunk is kept, and gets an index; a clip that was half written goes, and its flag says so.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,13 @@ from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
 
 from mmal_ros.files import replacing
-from mmal_ros.session.bag import claimed, register, started_writer, sync_folder
+from mmal_ros.session.bag import LOCK_FILE, claimed, register, started_writer, sync_folder
 from mmal_ros.session.bag_metadata import BAG_FILE, BagTopic, Tally, is_complete, write_metadata
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import SessionFolder
+from mmal_ros.session.records import CLIP_LOST, Privacy
+from mmal_ros.session.space import give_up_reserve
+from mmal_ros.session.store import SessionStore
 
 RECORD_LIMIT_BYTES = 1 << 28
 """No record of ours is larger: a length beyond it is what a cut left behind."""
@@ -23,16 +29,36 @@ log = logging.getLogger(__name__)
 
 
 def ensure_readable(folder: SessionFolder) -> bool:
-    """Mend the bag of a session that was cut off; whoever opens a session calls this first.
+    """Mend a session that was cut off; whoever opens a bag calls this first.
 
     Returns:
         Whether the bag can be read: False while it is being recorded, and where there is none.
     """
+    settle(folder)
     if is_complete(folder.bag):
         return True
     if not (folder.bag / BAG_FILE).is_file():
         return False
     return salvage(folder)
+
+
+def settle(folder: SessionFolder) -> None:
+    """Clear up after a recorder that died, if one did; whoever asks for a session's flags calls this first.
+
+    Raises:
+        SessionError: it cannot be written, for example because the disk is full.
+    """
+    if not (folder.path / LOCK_FILE).is_file():
+        return
+    try:
+        with claimed(folder.path) as free:
+            if free:
+                give_up_reserve(folder.path)
+                _remove_scraps(folder.path)
+                _remove_scraps(folder.clips)
+                _settle_clips(folder)
+    except OSError as error:
+        raise SessionError(f"{folder.name} was cut off and cannot be mended: {error.strerror}") from error
 
 
 def salvage(folder: SessionFolder) -> bool:
@@ -47,17 +73,30 @@ def salvage(folder: SessionFolder) -> bool:
     try:
         with claimed(folder.bag) as free:
             if free and not is_complete(folder.bag):  # somebody else may have been faster
-                _remove_scraps(folder.clips)
+                _remove_scraps(folder.bag)
                 _rewrite(folder.bag)
             return free
     except OSError as error:
         raise SessionError(f"the bag of {folder.name} was cut off and cannot be mended: {error.strerror}") from error
 
 
-def _remove_scraps(clips: Path) -> None:
-    """Clips that were being written: pictures that nothing else would ever delete."""
-    for scrap in clips.glob(".*.new"):
+def _remove_scraps(folder: Path) -> None:
+    """What was being written, such as a clip: pictures that nothing else would ever delete."""
+    for scrap in folder.glob(".*.new"):
         scrap.unlink(missing_ok=True)
+
+
+def _settle_clips(folder: SessionFolder) -> None:
+    """A clip that was written is known, or deleted if its flag was withdrawn; one that was not is known to be lost."""
+    if not folder.labels.is_file() or folder.card().privacy is Privacy.FEATURES_ONLY:
+        return
+    with SessionStore(folder.labels) as store:
+        for flag in store.flags(withdrawn=True):
+            path = folder.clip_of(flag.window_id)
+            if flag.withdrawn:
+                path.unlink(missing_ok=True)
+            elif flag.clip is None:
+                store.attach_clip(flag.window_id, f"{path.parent.name}/{path.name}" if path.is_file() else CLIP_LOST)
 
 
 def _rewrite(bag: Path) -> None:

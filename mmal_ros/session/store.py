@@ -1,30 +1,33 @@
 """Flags and labels of a session, in SQLite: what was written is on disk when the call returns.
 
 Labels are only added. Several processes may have the file open: the recorder adds flags while a page adds labels.
+On a full disk the session's reserve is given up for them, see `space`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import URL, BigInteger, Boolean, Float, String, create_engine, event, func, select, update
+from sqlalchemy import URL, BigInteger, Boolean, Executable, Float, String, create_engine, event, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mmal_ros.files import open_private
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.records import Flag, Label, LabelValue
+from mmal_ros.session.space import give_up_reserve, is_full
 
 BUSY_TIMEOUT_S = 10.0
 """How long one writer waits for another."""
+Result = TypeVar("Result")
 
 
 class _Base(DeclarativeBase):
@@ -61,9 +64,11 @@ class SessionStore:
         """Open the file, and make it if it is not there."""
         self.path = path
         self._engine = _engine(path)
-        with self._clear_errors():
-            os.close(open_private(path, os.O_RDWR))
-            _make_tables(self._engine)
+        self._twice(self._make)
+
+    def _make(self) -> None:
+        os.close(open_private(self.path, os.O_RDWR))
+        _make_tables(self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -79,18 +84,15 @@ class SessionStore:
         """Keep a flag. One that is there already is replaced, but keeps its clip."""
         new = insert(_Flag).values(**asdict(flag))
         kept = {"clip": func.coalesce(new.excluded.clip, _Flag.clip)}
-        with self._writing() as session:
-            session.execute(new.on_conflict_do_update(index_elements=["window_id"], set_={**asdict(flag), **kept}))
+        self._write(new.on_conflict_do_update(index_elements=["window_id"], set_={**asdict(flag), **kept}))
 
     def withdraw(self, window_id: int) -> None:
         """Mark a flag as not to be labelled; it loses its clip's name. Unknown ones are not complained about."""
-        with self._writing() as session:
-            session.execute(update(_Flag).where(_Flag.window_id == window_id).values(withdrawn=True, clip=None))
+        self._write(update(_Flag).where(_Flag.window_id == window_id).values(withdrawn=True, clip=None))
 
     def attach_clip(self, window_id: int, clip: str) -> None:
-        """Say where the clip of a flag is."""
-        with self._writing() as session:
-            session.execute(update(_Flag).where(_Flag.window_id == window_id).values(clip=clip))
+        """Say where the clip of a flag is, or that it is lost (`CLIP_LOST`)."""
+        self._write(update(_Flag).where(_Flag.window_id == window_id).values(clip=clip))
 
     def flags(self, *, withdrawn: bool = False) -> list[Flag]:
         """The flags in the order of time; with those withdrawn only if asked for."""
@@ -119,8 +121,7 @@ class SessionStore:
         if not labels:
             return 0
         new = insert(_Label).on_conflict_do_nothing(index_elements=["request"])
-        with self._writing() as session:
-            return session.connection().execute(new, [_columns(*entry) for entry in labels]).rowcount
+        return self._write(new, [_columns(*entry) for entry in labels])
 
     def labels(self) -> list[Label]:
         """Everything that was ever said, in the order in which it was said."""
@@ -141,10 +142,24 @@ class SessionStore:
         """What every coder says of every window by now: the last word of each, in the order of time."""
         return standing(self.labels())
 
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
-        with self._clear_errors(), Session(self._engine) as session, session.begin():
-            yield session
+    def _write(self, statement: Executable, rows: list[dict[str, Any]] | None = None) -> int:
+        """Execute a statement, on disk when it returns; returns how many rows it changed."""
+
+        def once() -> int:
+            with self._engine.begin() as connection:
+                return connection.execute(statement, rows).rowcount
+
+        return self._twice(once)
+
+    def _twice(self, work: Callable[[], Result]) -> Result:
+        """Work that may need room on the disk: where there is none, the reserve is given up for it."""
+        with self._clear_errors():
+            try:
+                return work()
+            except OperationalError:
+                if not (is_full(self.path.parent) and give_up_reserve(self.path.parent)):
+                    raise
+            return work()
 
     @contextmanager
     def _reading(self) -> Iterator[Session]:
@@ -157,7 +172,8 @@ class SessionStore:
             yield
         except (DatabaseError, OSError) as error:
             reason = getattr(error, "orig", None) or error
-            raise SessionError(f"{self.path} cannot be used: {reason}") from error
+            remedy = "; the disk is full: make room, and try again" if is_full(self.path.parent) else ""
+            raise SessionError(f"{self.path} cannot be used: {reason}{remedy}") from error
 
 
 def standing(labels: Sequence[Label]) -> list[Label]:

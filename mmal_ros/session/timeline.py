@@ -9,6 +9,7 @@ from __future__ import annotations
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -161,8 +162,10 @@ def _trace(folder: SessionFolder) -> _Trace:
 
 def _write_trace(path: Path, trace: _Trace, bag_state: list[int]) -> None:
     private_folder(path.parent)
-    with replacing(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, bag=bag_state, **{field.name: getattr(trace, field.name) for field in fields(trace)})
+    content = BytesIO()  # not into the file: on a full disk NumPy's archive complains once more when it is forgotten
+    np.savez(content, bag=bag_state, **{field.name: getattr(trace, field.name) for field in fields(trace)})
+    with replacing(path) as scratch:
+        scratch.write_bytes(content.getbuffer())
 
 
 def _bag_state(folder: SessionFolder) -> list[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from mmal_ros.review.app import create_app
 
@@ -19,7 +19,8 @@ TOKEN = "a-token-of-the-tests"
 CODER_TOKEN = "a-coders-token"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
-PAGE_TIMEOUT_MS = 15_000
+PAGE_TIMEOUT_MS = 30_000
+expect.set_options(timeout=PAGE_TIMEOUT_MS)
 POLL_MS = 20
 NETWORK = "Failed to load resource"
 """What Chromium's console says of every answer that is no success, and when a server is gone."""
@@ -37,6 +38,11 @@ class ReviewServer:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def link(self) -> str:
+        """What `mmal review` prints."""
+        return f"{self.address}/?token={TOKEN}"
 
     def start(self) -> None:
         root, models, live = self._parts

@@ -35,7 +35,7 @@ class Recorder:
 
     folder: SessionFolder
     clips: ClipRecorder
-    announced: list[tuple[int, Path]] = field(default_factory=list)
+    announced: list[tuple[int, Path | None]] = field(default_factory=list)
 
     def play(
         self,
@@ -59,13 +59,14 @@ class Recorder:
         wait_until(lambda: self.announced, ENCODING_S)
         ((window, path),) = self.announced
         assert window == WINDOW
+        assert path is not None
         assert path == self.folder.clip_of(WINDOW)
         return path
 
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
-    announced: list[tuple[int, Path]] = []
+    announced: list[tuple[int, Path | None]] = []
     folder = new_session(tmp_path, "P017", START_NS)
     recorder = ClipRecorder(folder, lambda window, path: announced.append((window, path)))
     yield Recorder(folder, recorder, announced)
@@ -208,10 +209,12 @@ def test_a_session_that_ends_within_a_clip_keeps_what_there_is(recorder: Recorde
     assert Film(recorder.clip()).flash_s == pytest.approx(3.0, abs=1 / PICTURES_HZ)
 
 
-def test_a_clip_that_cannot_be_written_harms_no_other(recorder: Recorder) -> None:
+def test_a_clip_that_cannot_be_written_is_said_to_be_lost_and_harms_no_other(recorder: Recorder) -> None:
     recorder.folder.clip_of(99).mkdir()  # in its way
     recorder.play(0, 9.2)
     recorder.clips.cut(99, _ns(STAMP_S))
+    wait_until(lambda: recorder.announced, ENCODING_S)
+    assert recorder.announced.pop() == (99, None)
     recorder.clips.cut(WINDOW, _ns(STAMP_S))
     assert recorder.clip().is_file()
 

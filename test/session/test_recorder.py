@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from mmal_ros.session import recorder as recorder_module
+from mmal_ros.session import space
 from mmal_ros.session import store as store_module
 from mmal_ros.session.bag_metadata import BagTopic, is_complete
 from mmal_ros.session.card import CARD_NAME, SessionCard, SessionError, schema
@@ -166,7 +167,7 @@ def test_nobody_else_can_read_a_session(recording):
 
 def test_a_disk_with_too_little_space_is_refused(tmp_path, monkeypatch):
     """A disk with so little space cannot be had here, so what counts as little is changed."""
-    monkeypatch.setattr(recorder_module, "FREE_TO_START", 10**18)
+    monkeypatch.setattr(space, "FREE_TO_START", 10**18)
     with pytest.raises(SessionError, match=r"has only \d+ MB free; a session needs"):
         Recording(tmp_path / "sessions")
     assert list(sessions_in(tmp_path / "sessions")) == []

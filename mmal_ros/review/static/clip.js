@@ -60,6 +60,8 @@ export class ClipPanel {
 
   #withoutClip(flag) {
     if (flag.clip) return null;
+    if (flag.clip_lost)
+      return "The clip of this moment is lost: the disk was full, or the recording was cut off. Judge by the curves and the timeline.";
     return this.review.session.privacy === "features_only"
       ? "This session was recorded without pictures and sound (features only). Judge by the curves and the timeline."
       : "There is no clip of this moment, perhaps because no camera was heard. Judge by the curves and the timeline.";

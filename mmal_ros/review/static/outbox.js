@@ -1,9 +1,10 @@
 // Answers on their way to the server. Each is kept in the browser until the server says that it is on disk; the same
-// request is sent again as often as needed, and the server takes it once.
+// request is sent again as often as needed, and the server takes it once. Every answer has a place of its own in the
+// browser's storage: tabs share it, and none may write over what another one keeps.
 
 import { post, Refused, sessionPath } from "./server.js";
 
-const KEPT = "mmal.outbox";
+const KEPT = "mmal.outbox.";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 5_000;
 
@@ -11,20 +12,27 @@ export class Outbox extends EventTarget {
   #sending = false;
   #wait = FIRST_WAIT_MS;
   #timer = null;
+  #last = 0;
   trouble = null;
+
+  constructor() {
+    super();
+    addEventListener("storage", (event) => this.#elsewhere(event));
+  }
 
   /** What is not known to be saved, the oldest first. */
   get waiting() {
-    try {
-      return JSON.parse(localStorage.getItem(KEPT)) ?? [];
-    } catch {
-      return [];
-    }
+    const places = Object.keys(localStorage).filter((place) => place.startsWith(KEPT));
+    return places.sort().map((place) => read(localStorage.getItem(place))).filter(Boolean);
   }
 
   /** Keep a label or an undo and send it; events: "change", "saved" {item, answer}, "refused" {item, message}. */
   put(session, act, body) {
-    this.#keep([...this.waiting, { session, act, body: { ...body, request: newRequest() } }]);
+    this.#last = Math.max(this.#last + 1, Date.now()); // the order in this tab, whatever happens to the clock
+    const request = newRequest();
+    const item = { place: `${KEPT}${this.#last}.${request}`, session, act, body: { ...body, request } };
+    localStorage.setItem(item.place, JSON.stringify(item));
+    this.#changed();
     this.send();
   }
 
@@ -55,7 +63,8 @@ export class Outbox extends EventTarget {
   #settled(item, event, detail) {
     this.trouble = null;
     this.#wait = FIRST_WAIT_MS;
-    this.#keep(this.waiting.filter((other) => other.body.request !== item.body.request));
+    localStorage.removeItem(item.place);
+    this.#changed();
     this.dispatchEvent(new CustomEvent(event, { detail: { item, ...detail } }));
   }
 
@@ -64,9 +73,12 @@ export class Outbox extends EventTarget {
     this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT_MS);
   }
 
-  #keep(items) {
-    localStorage.setItem(KEPT, JSON.stringify(items));
+  // Another tab keeps an answer, or has got rid of one: event "elsewhere" {item}.
+  #elsewhere({ key, oldValue, newValue }) {
+    if (!key?.startsWith(KEPT)) return;
     this.#changed();
+    const item = newValue === null && read(oldValue);
+    if (item) this.dispatchEvent(new CustomEvent("elsewhere", { detail: { item } }));
   }
 
   #changed() {
@@ -77,4 +89,12 @@ export class Outbox extends EventTarget {
 // Not crypto.randomUUID: browsers have that only under TLS or on the own computer.
 function newRequest() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function read(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }

@@ -11,10 +11,12 @@ export class Review extends EventTarget {
     Object.assign(this, { name, coder, outbox, session: null, index: 0 });
     outbox.addEventListener("refused", ({ detail }) => this.#refused(detail.item));
     outbox.addEventListener("saved", ({ detail }) => this.#saved(detail.item, detail.answer));
+    outbox.addEventListener("elsewhere", ({ detail }) => this.#elsewhere(detail.item));
   }
 
   /** Read the session; what is still on its way counts as answered. Throws as `get` does. */
   async load(blind) {
+    this.blind = blind;
     this.session = await get(sessionPath(this.name, this.query(blind)));
     for (const { session, act, body } of this.outbox.waiting) {
       const flag = this.find(body.window_id);
@@ -101,10 +103,22 @@ export class Review extends EventTarget {
   // The server knows what stands below a label that was taken back; later answers still on their way say more.
   #saved(item, answer) {
     const flag = this.#mine(item);
-    const later = this.outbox.waiting.some((other) => other.body.window_id === item.body.window_id);
-    if (!flag || later) return;
+    if (!flag || this.#waits(item)) return;
     if (item.act === "undo" && answer?.label !== undefined) this.#set(flag, answer.label, answer.note);
     else this.#set(flag, flag.label, flag.note);
+  }
+
+  // The same coder has said something in another tab: what stands now is shown here, too.
+  async #elsewhere(item) {
+    const flag = this.#mine(item);
+    if (!flag) return;
+    const { flags } = await get(sessionPath(this.name, this.query(this.blind))).catch(() => ({ flags: [] }));
+    const known = flags.find(({ window_id }) => window_id === flag.window_id);
+    if (known && !this.#waits(item)) this.#set(flag, known.label, known.note);
+  }
+
+  #waits(item) {
+    return this.outbox.waiting.some((other) => other.body.window_id === item.body.window_id);
   }
 
   #refused(item) {

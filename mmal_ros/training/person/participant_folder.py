@@ -43,11 +43,7 @@ def installed(start: ModelSet, folder: Path) -> ModelSet:
     if start.folder.parent == folder:
         return start
     if not place.exists():
-        scratch = place.with_name(f".{place.name}.new")
-        shutil.rmtree(scratch, ignore_errors=True)  # of somebody who was killed
-        shutil.copytree(start.folder, scratch)
-        make_files_private(scratch)
-        scratch.rename(place)
+        _copy(start.folder, place)
     elif read_card(place) != start.card:
         raise ModelError(f"{place} is another {start.card.identity} than {start.folder}: a version never changes")
     if current(folder) is None:
@@ -57,17 +53,39 @@ def installed(start: ModelSet, folder: Path) -> ModelSet:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Nobody else writes versions into the folder, which is made if it is not there; raises ModelError."""
+    """Nobody else writes versions into the folder, which is made if it is not there; raises ModelError.
+
+    What a run that was killed, or met a full disk, left unfinished goes, before and after.
+    """
     private_folder(folder)
     with os.fdopen(open_private(folder / ".lock", os.O_WRONLY), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ModelError(f"{folder.name} is being personalised already; try again when that is finished") from None
-        yield
+        _remove_unfinished(folder)
+        try:
+            yield
+        finally:
+            _remove_unfinished(folder)
 
 
 def make_files_private(folder: Path) -> None:
     """Let nobody but the owner read a version."""
     for path in (*folder.iterdir(), folder):
         make_private(path)
+
+
+def _copy(version: Path, place: Path) -> None:
+    """A version appears at another place, as a whole."""
+    scratch = place.with_name(f".{place.name}.new")
+    private_folder(scratch)
+    for part in version.iterdir():
+        shutil.copyfile(part, scratch / part.name)
+    make_files_private(scratch)
+    scratch.rename(place)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for unfinished in folder.glob(".*.new/"):
+        shutil.rmtree(unfinished)
