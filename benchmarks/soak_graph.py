@@ -34,6 +34,7 @@ import numpy as np
 import psutil
 from long_run import LongRun
 from process_tree import SHARED, Held, held_by, tree
+from report import RESULTS
 from rich.progress import track
 from scored_again import score_again
 from trends import Measure, Series
@@ -51,6 +52,10 @@ FILM_S = 20
 WARM_UP_H = 5 / 60
 START_TIMEOUT_S, STOP_TIMEOUT_S = 120.0, 60.0
 STEP_S = 0.1
+MOST_MISSED = 0.5
+"""As a share of the estimates; a run that misses more is no good, however flat it is."""
+LOG = RESULTS / "soak_graph.txt"
+"""What the program said on stderr."""
 PSS = Measure("memory, shared counted once", "MB", 5.0, "MB")
 RSS = Measure("resident memory", "MB", 5.0, "MB")
 SHM = Measure("shared memory", "MB", 0.1, "MB")
@@ -248,12 +253,15 @@ def main() -> None:
             watch, ended = soak(program, arguments.minutes)
         finally:
             program.kill()
+            LOG.parent.mkdir(exist_ok=True)
+            LOG.write_text("".join(program.log))
         again = score_again(Path(folder))
     estimates = program.estimates
     facts = {"estimates": len(estimates.times_s), "windows missed": estimates.missed, **ended, **again}
     title = f"{arguments.minutes:g} minutes of mmal run: camera, microphone, wristband, recording, clips, live page"
     LongRun("soak_graph", title, WARM_UP_H, list(watch.series.values()), facts).publish(arguments.into)
-    left = any(value != "0" for name, value in ended.items() if name.endswith("left"))
+    stopped = estimates.missed > MOST_MISSED * len(estimates.times_s) or not watch.series[RATE].values[-1]
+    left = stopped or any(value != "0" for name, value in ended.items() if name.endswith("left"))
     sys.exit(left or ended["traceback"] or ended["exit code"] != 128 + signal.SIGINT)
 
 
