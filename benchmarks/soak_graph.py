@@ -21,8 +21,8 @@ import threading
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -33,7 +33,8 @@ import cv2
 import numpy as np
 import psutil
 from long_run import LongRun
-from process_tree import Held, held_by, tree
+from process_tree import SHARED, Held, held_by, tree
+from report import RESULTS
 from rich.progress import track
 from scored_again import score_again
 from trends import Measure, Series
@@ -51,6 +52,10 @@ FILM_S = 20
 WARM_UP_H = 5 / 60
 START_TIMEOUT_S, STOP_TIMEOUT_S = 120.0, 60.0
 STEP_S = 0.1
+MOST_MISSED = 0.5
+"""As a share of the estimates; a run that misses more is no good, however flat it is."""
+LOG = RESULTS / "soak_graph.txt"
+"""What the program said on stderr."""
 PSS = Measure("memory, shared counted once", "MB", 5.0, "MB")
 RSS = Measure("resident memory", "MB", 5.0, "MB")
 SHM = Measure("shared memory", "MB", 0.1, "MB")
@@ -91,9 +96,10 @@ class Program:
 
     def __init__(self, home: Path, camera: str) -> None:
         self.home, self.scratch = home, home / "tmp"
-        self.scratch.mkdir()
+        self.scratch.mkdir(parents=True)
         self.estimates = Estimates()
         self.log: list[str] = []
+        self._not_ours = set(SHARED.iterdir())  # of the machine, or of other programs
         self.seen_shared: set[Path] = set()
         sensors = ["--camera", camera, "--microphone", "synthetic:1000", "--wristband", "synthetic:1000"]
         kept = ["--record", "P900", "--privacy", "clips", "--page", "--json"]
@@ -111,7 +117,7 @@ class Program:
     def held(self) -> Held:
         """What it holds now."""
         held = held_by(psutil.Process(self.process.pid))
-        self.seen_shared |= held.shared
+        self.seen_shared |= held.shared - self._not_ours
         return held
 
     def await_estimates(self) -> None:
@@ -135,9 +141,9 @@ class Program:
             "exit code": self.process.returncode,
             "stopped within (s)": round(took_s, 1),
             "traceback": any("Traceback" in line for line in self.log),
-            "processes left": len(alive),
-            "shared memory left": len([path for path in self.seen_shared if path.exists()]),
-            "scratch files left": len(list(self.scratch.iterdir())),
+            "processes left": _names(Path(process.name()) for process in alive),
+            "shared memory left": _names(path for path in self.seen_shared if path.exists()),
+            "scratch files left": _names(self.scratch.iterdir()),
         }
 
     def kill(self) -> None:
@@ -237,27 +243,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--into", type=Path, metavar="DIR", help="where the results go, instead of docs/reliability")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the session here, an empty folder")
     arguments = parser.parse_args()
     os.environ.setdefault("ROS_DOMAIN_ID", "79")
-    with TemporaryDirectory() as folder, MjpegCamera(CAMERA_HZ, film()) as camera:
+    home = nullcontext(arguments.keep) if arguments.keep else TemporaryDirectory()
+    with home as folder, MjpegCamera(CAMERA_HZ, film()) as camera:
         program = Program(Path(folder), camera.url)
         try:
             watch, ended = soak(program, arguments.minutes)
         finally:
             program.kill()
+            LOG.parent.mkdir(exist_ok=True)
+            LOG.write_text("".join(program.log))
         again = score_again(Path(folder))
     estimates = program.estimates
     facts = {"estimates": len(estimates.times_s), "windows missed": estimates.missed, **ended, **again}
     title = f"{arguments.minutes:g} minutes of mmal run: camera, microphone, wristband, recording, clips, live page"
     LongRun("soak_graph", title, WARM_UP_H, list(watch.series.values()), facts).publish(arguments.into)
-    left = sum(value for name, value in ended.items() if name.endswith("left"))
-    sys.exit(bool(left) or ended["traceback"] or ended["exit code"] != 128 + signal.SIGINT)
+    stopped = estimates.missed > MOST_MISSED * len(estimates.times_s) or not watch.series[RATE].values[-1]
+    left = stopped or any(value != "0" for name, value in ended.items() if name.endswith("left"))
+    sys.exit(left or ended["traceback"] or ended["exit code"] != 128 + signal.SIGINT)
 
 
 def _percentiles_ms(values: deque[float]) -> list[float]:
     """Median and 99th of all that came since it was last asked for; nothing if nothing came."""
     taken = [values.popleft() for _ in range(len(values))]
     return [1000 * float(value) for value in np.percentile(taken, (50, 99))] if taken else []
+
+
+def _names(paths: Iterable[Path]) -> str:
+    """What is left, for people; 0: nothing."""
+    return ", ".join(sorted(path.name for path in paths)) or "0"
 
 
 def _hear_ctrl_c() -> None:

@@ -11,4 +11,8 @@ The law of the house: imports point one way, and `test/test_architecture.py` hol
   so a replay of a recording repeats the live run exactly.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # nothing leaves the computer; it counts only before ONNX Runtime is imported
+
 __version__ = "0.1.0"
