@@ -1,72 +1,122 @@
-"""The executables: one node, one process, until Ctrl-C or the end of the launch."""
+"""The executables: one node, one process, until Ctrl-C or the end of the launch.
+
+What it was told and cannot be is one sentence in the log and exit code 2; the launch file does not start it again then.
+"""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, NoReturn
 
 import rclpy
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
+
+from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
+from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros
+from mmal_ros.nodes.parameter_checks import ParameterError
+
+USAGE_ERROR = 2
+BOTH = (signal.SIGINT, signal.SIGTERM)
+Load = Callable[[], Callable[[], Any]]
 
 
-def camera_node() -> None:
+def executable(load: Load) -> Callable[[], None]:
+    """A program that spins the node whose class the function imports."""
+
+    @wraps(load)
+    def program() -> None:
+        spin(load)
+
+    return program
+
+
+@executable
+def camera_node() -> Any:
     """FACE and BODY features from a camera."""
     from mmal_ros.nodes.camera_node import CameraNode
 
-    spin(CameraNode)
+    return CameraNode
 
 
-def microphone_node() -> None:
+@executable
+def microphone_node() -> Any:
     """AUDIO features from a microphone."""
     from mmal_ros.nodes.microphone_node import MicrophoneNode
 
-    spin(MicrophoneNode)
+    return MicrophoneNode
 
 
-def e4_node() -> None:
+@executable
+def e4_node() -> Any:
     """A-PHYS features and raw signals from a wristband."""
     from mmal_ros.nodes.e4_node import E4Node
 
-    spin(E4Node)
+    return E4Node
 
 
-def engagement_node() -> None:
+@executable
+def engagement_node() -> Any:
     """Engagement estimates from features."""
     from mmal_ros.nodes.engagement_node import EngagementNode
 
-    spin(EngagementNode)
+    return EngagementNode
 
 
-def selector_node() -> None:
+@executable
+def selector_node() -> Any:
     """Flags of the few windows that are worth a label."""
     from mmal_ros.nodes.selector_node import SelectorNode
 
-    spin(SelectorNode)
+    return SelectorNode
 
 
-def recorder_node() -> None:
+@executable
+def recorder_node() -> Any:
     """Sessions on disk."""
     from mmal_ros.nodes.recorder_node import RecorderNode
 
-    spin(RecorderNode)
+    return RecorderNode
 
 
-def spin(make_node: Callable[[], Any]) -> None:
+def spin(load: Load) -> None:
     """Run a lifecycle node until SIGINT or SIGTERM; whoever launched it configures and activates it."""
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's would end ROS before the node can say goodbye
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    node = make_node()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    node = None
     try:
+        node = _made(load)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
-        node.get_logger().debug("told to stop")
+        rclpy.logging.get_logger(load.__name__).debug("told to stop")
     finally:
-        for impatient in (signal.SIGINT, signal.SIGTERM):  # a session that ends still writes its last clips
+        for impatient in BOTH:  # a session that ends still writes its last clips
             signal.signal(impatient, signal.SIG_IGN)
-        node.trigger_shutdown()
-        node.destroy_node()
+        if node is not None:
+            node.trigger_shutdown()
+            node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _made(load: Load) -> Any:
+    """The node, if it can be what it was told; else SystemExit, and a sentence in the log."""
+    try:
+        check_arguments(sys.argv)
+        start_ros()
+        node = load()()
+    except (CommandLineError, ParameterError, RosError) as error:
+        _refuse(load.__name__, str(error))
+    except (NameValidationException, ParameterException, RuntimeError) as error:  # ROS's own
+        _refuse(load.__name__, in_one_sentence(error))
+    for sentence in files_for_others(sys.argv, node.get_fully_qualified_name()):
+        node.get_logger().warning(sentence)
+    return node
+
+
+def _refuse(program: str, sentence: str) -> NoReturn:
+    rclpy.logging.get_logger(program).fatal(sentence)
+    sys.exit(USAGE_ERROR)

@@ -29,6 +29,9 @@ class SensorParameters:
         0,
         "when a recorded or synthetic source begins; 0: the next full step after activation",
         unit="ns since the epoch",
+        minimum=0,
+        maximum=2**63 - 1,
+        until_active=True,
     )
 
 

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
-MODULES = {"launch": ["actions", "conditions", "event_handlers", "events", "substitutions"]}
+MODULES = {"launch": ["actions", "conditions", "event_handlers", "events", "events.process", "substitutions"]}
 MODULES["launch_ros"] = ["actions", "event_handlers", "events", "events.lifecycle", "parameter_descriptions"]
 
 
@@ -44,11 +44,15 @@ def description_of(path: Path) -> Any:
 
 
 class Played:
-    """A launch of which we say what happens; `asked` is what it asks the nodes for, (executable, transition)."""
+    """A launch of which we say what happens; `asked` is what it asks the nodes for, (executable, transition).
+
+    `checks` are its functions.
+    """
 
     def __init__(self, description: Any, arguments: Mapping[str, str]) -> None:
         self.nodes: dict[str, Any] = {}
         self.asked: list[tuple[str, int]] = []
+        self.checks: list[Any] = []
         self._arguments = arguments
         self._handlers: list[Any] = []
         for entity in description.args[0]:
@@ -79,6 +83,8 @@ class Played:
         kind = type(entity).__name__
         if kind == "RegisterEventHandler":
             self._handlers.append(*entity.args)
+        elif kind == "OpaqueFunction":
+            self.checks.append(entity.function)
         elif kind == "LifecycleNode" and self._is_wanted(entity.condition):
             self.nodes[entity.executable] = entity
         elif kind == "EmitEvent":
