@@ -117,8 +117,8 @@ def _check_state(node: LifecycleNode, item: Field[Any]) -> None:
 class _NoSuchParameter(ParameterNotDeclaredException):  # type: ignore[misc]
     """With a sentence: its text is what `ros2 param set` shows."""
 
-    def __str__(self) -> str:
-        return str(self.args[1])
+    def __init__(self, sentence: str) -> None:
+        Exception.__init__(self, sentence)
 
 
 def _converted(item: Field[Any], given: Parameter) -> Parameter:
