@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+from itertools import pairwise
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from mmal_ros import __version__
 from mmal_ros.cli.demo import demo
@@ -20,7 +23,22 @@ from mmal_ros.cli.score import score
 from mmal_ros.cli.session import session_app
 from mmal_ros.cli.train import train
 
+
+class _NothingEmpty(TyperGroup):
+    """Refuses `--record ""`, from a script whose variable is not set, instead of doing without."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Of this command and all below it."""
+        for before, argument in pairwise(["mmal", *args]):
+            if argument == "" or (argument.startswith("--") and argument.endswith("=")):
+                ctx.fail(
+                    f"nothing is given after '{before if argument == '' else argument}'; say what, or leave it out"
+                )
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
+    cls=_NothingEmpty,
     help="Live engagement of a child with a robot, from camera, microphone and wristband.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

@@ -57,7 +57,7 @@ class Simulated:
 
 
 def demo(
-    duration: Annotated[float, typer.Option(metavar="S", min=10, help="how long a session is")] = 60,
+    duration: Annotated[float, typer.Option(metavar="S", min=10, max=2400, help="how long a session is")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="which simulated person, and how engaged when")] = 1000,
     model: ModelOption = "demo",
     once: Annotated[

@@ -28,6 +28,8 @@ def clear_errors() -> Iterator[None]:
         fail(f"the package '{error.name}' is missing; `mmal doctor` says how to install it")
     except (SourceError, ModelError, RecordingError, ValueError) as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
