@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +13,7 @@ from mmal_ros import __version__
 from mmal_ros.cli.demo import demo
 from mmal_ros.cli.errors import clear_errors, err
 from mmal_ros.cli.evaluate import evaluate
+from mmal_ros.cli.main import main as main  # where installations from before look for it
 from mmal_ros.cli.models import models_app
 from mmal_ros.cli.personalise import personalise
 from mmal_ros.cli.replay import replay
@@ -49,6 +49,7 @@ out = Console()
 
 
 @app.command()
+@clear_errors()
 def doctor() -> None:
     """Look at this machine: what is installed, which devices are there, which ONNX providers really load.
 
@@ -81,12 +82,6 @@ def benchmark(model: ModelOption = "demo", provider: ProviderOption = None) -> N
 def version() -> None:
     """Print the version."""
     out.print(__version__, highlight=False)
-
-
-def main() -> None:
-    """The program `mmal`; SIGTERM ends it as cleanly as Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()
 
 
 app.command()(run)

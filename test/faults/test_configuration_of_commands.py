@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -18,7 +19,7 @@ from typer.models import OptionInfo
 from typer.testing import CliRunner
 
 from mmal_ros.cli.app import app
-from mmal_ros.review.server import Address, AddressError, open_socket
+from mmal_ros.review.server import PORTS_TO_TRY, Address, AddressError, open_socket
 from rigs.sessions import make_session
 
 USAGE_ERROR = 2
@@ -194,17 +195,12 @@ def test_what_makes_no_sense_together_is_said(home, arguments, sentence):
 
 
 def test_taken_ports_are_stepped_over_and_when_all_are_it_is_said():
-    taken = []
-    try:
-        first = open_socket(Address(port=0))
-        taken.append(first)
-        port = first.getsockname()[1]
-        second = open_socket(Address(port=port))
-        taken.append(second)
-        assert port < second.getsockname()[1] < port + 20
+    with ExitStack() as taken:
+        port = taken.enter_context(open_socket(Address(port=0))).getsockname()[1]
+        second = taken.enter_context(open_socket(Address(port=port))).getsockname()[1]
+        assert port < second < port + PORTS_TO_TRY
+        for _ in range(PORTS_TO_TRY):
+            with suppress(AddressError):
+                taken.enter_context(open_socket(Address(port=port)))
         with pytest.raises(AddressError, match="are taken; name another with --port"):
-            for _ in range(20):
-                taken.append(open_socket(Address(port=port)))
-    finally:
-        for one in taken:
-            one.close()
+            open_socket(Address(port=port))
