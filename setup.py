@@ -108,7 +108,7 @@ setup(
     data_files=[("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]), *share_files()],
     entry_points={
         "console_scripts": [
-            "mmal = mmal_ros.cli.app:main",
+            "mmal = mmal_ros.cli.main:main",
             *(f"{node} = mmal_ros.nodes.main:{node}" for node in NODES),
         ]
     },

@@ -5,13 +5,17 @@
 
 Every node configures and activates itself, the others when `engagement_node` is there: so it hears the first frame,
 and says what is wrong with its model before a device is opened. A node that dies goes through the same again; the
-others do not notice. With `record:=` a recorder that died begins another session.
+others do not notice. With `record:=` a recorder that died begins another session. A node that was told something wrong
+says so and ends with exit code 2: it stays away, and without engagement_node the launch ends.
 """
 
+from difflib import get_close_matches
 from pathlib import Path
 
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import LaunchConfigurationNotEquals
+from launch.events import Shutdown, matches_action
+from launch.events.process import ShutdownProcess
 from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -20,6 +24,9 @@ from launch import LaunchDescription
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 RESPAWN_DELAY_S = 1.0
+USAGE_ERROR = 2
+MISSPELT = 0.8
+"""How like one of ours an unknown argument is that is meant to be it; others are of a launch file that includes us."""
 END_TIMEOUT_S = "20"
 """The recorder's last clips take some seconds; launch wants text here."""
 ARGUMENTS = {
@@ -43,12 +50,13 @@ ARGUMENTS = {
 }
 SENSORS = {"camera_node": "camera", "microphone_node": "microphone", "e4_node": "wristband"}
 """Executable: the argument that names its source."""
+CHOICES = {"privacy": ["features_only", "clips", "full"], "discovery": ["LOCALHOST", "SUBNET", "SYSTEM_DEFAULT", "OFF"]}
 SEES_OR_HEARS = ("camera_node", "microphone_node")
 
 
 def generate_launch_description() -> LaunchDescription:
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
+        DeclareLaunchArgument(name, default_value=default, description=description, choices=CHOICES.get(name))
         for name, (default, description) in ARGUMENTS.items()
     ]
     given = {name: LaunchConfiguration(name) for name in ARGUMENTS}
@@ -76,7 +84,18 @@ def generate_launch_description() -> LaunchDescription:
         for executable, argument in SENSORS.items()
     ]
     kept_here = SetEnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", given["discovery"])
-    return LaunchDescription([*arguments, kept_here, engagement, recorder, selector, *sensors])
+    return LaunchDescription(
+        [OpaqueFunction(function=refuse_misspelt), *arguments, kept_here, engagement, recorder, selector, *sensors]
+    )
+
+
+def refuse_misspelt(context):
+    """Launch ignores what nobody declares: a session would be lost to `recrod:=P017`."""
+    for given in context.argv:
+        name, rule, _ = given.partition(":=")
+        meant = get_close_matches(name, ARGUMENTS, n=1, cutoff=MISSPELT)
+        if rule and name not in ARGUMENTS and meant:
+            raise ValueError(f"there is no argument '{name}'; did you mean '{meant[0]}'?")
 
 
 def text(value):
@@ -93,9 +112,23 @@ def started(executable, parameters, condition=None):
         namespace=LaunchConfiguration("namespace"),
         parameters=[str(CONFIG / f"{executable}.yaml"), parameters | {"activates_itself": True}],
         output="screen",
+        on_exit=stay_away_when_told_wrong(executable),
         respawn=True,
         respawn_delay=RESPAWN_DELAY_S,
         sigterm_timeout=END_TIMEOUT_S,
         sigkill_timeout=END_TIMEOUT_S,
         condition=condition,
     )
+
+
+def stay_away_when_told_wrong(executable):
+    """Exit code 2 would come again and again. A process that is told to shut down is not started again by launch."""
+
+    def on_exit(event, context):
+        if event.returncode != USAGE_ERROR:
+            return None
+        if executable == "engagement_node":
+            return EmitEvent(event=Shutdown(reason="nothing works without engagement_node"))
+        return EmitEvent(event=ShutdownProcess(process_matcher=matches_action(event.action)))
+
+    return on_exit

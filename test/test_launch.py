@@ -11,6 +11,7 @@ import importlib
 from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -109,3 +110,29 @@ def test_a_participant_whose_code_looks_like_a_number_stays_text():
     assert 'participant:="17"' in Launch(LAUNCH, {"record": "17"}).command("recorder_node")
     assert "auto_start:=True" in Launch(LAUNCH, {"record": "17"}).command("recorder_node")
     assert 'participant:=""' in Launch(LAUNCH, {}).command("recorder_node")
+
+
+def ended(launch: Launch, executable: str, code: int):
+    """What launch is told to do when the process ends."""
+    node = launch.nodes[executable]
+    return node.on_exit(SimpleNamespace(action=node, returncode=code), None)
+
+
+def test_a_node_that_was_told_something_wrong_is_not_started_again_and_again(launch):
+    """Launch shuts down what it is told to; it does not start that again."""
+    told = ended(launch, "camera_node", 2).event
+    assert type(told).__name__ == "ShutdownProcess"
+    assert told.process_matcher.args == (launch.nodes["camera_node"],)
+    assert type(ended(launch, "engagement_node", 2).event).__name__ == "Shutdown"
+    assert [ended(launch, executable, -9) for executable in PARAMETERS] == [None] * len(PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("recrod:=P017", "record"), ("camra:=device:0", "camera"), ("Privacy:=full", "privacy")],
+)
+def test_a_misspelt_argument_is_refused_for_launch_would_ignore_it(launch, given, meant):
+    look = launch.checks[0]
+    look(SimpleNamespace(argv=["camera:=device:1", "robot_ip:=10.0.0.7", "--debug"]))
+    with pytest.raises(ValueError, match=f"did you mean '{meant}'"):
+        look(SimpleNamespace(argv=["camera:=device:1", given]))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import signal
+from itertools import pairwise
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from mmal_ros import __version__
 from mmal_ros.cli.demo import demo
 from mmal_ros.cli.errors import clear_errors, err
 from mmal_ros.cli.evaluate import evaluate
+from mmal_ros.cli.main import main as main  # where installations from before look for it
 from mmal_ros.cli.models import models_app
 from mmal_ros.cli.personalise import personalise
 from mmal_ros.cli.replay import replay
@@ -19,9 +22,23 @@ from mmal_ros.cli.run import ModelOption, ProviderOption, run
 from mmal_ros.cli.score import score
 from mmal_ros.cli.session import session_app
 from mmal_ros.cli.train import train
-from mmal_ros.files import keep_private
+
+
+class _NothingEmpty(TyperGroup):
+    """Refuses `--record ""`, from a script whose variable is not set, instead of doing without."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Of this command and all below it."""
+        for before, argument in pairwise(["mmal", *args]):
+            if argument == "" or (argument.startswith("--") and argument.endswith("=")):
+                ctx.fail(
+                    f"nothing is given after '{before if argument == '' else argument}'; say what, or leave it out"
+                )
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
+    cls=_NothingEmpty,
     help="Live engagement of a child with a robot, from camera, microphone and wristband.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -32,6 +49,7 @@ out = Console()
 
 
 @app.command()
+@clear_errors()
 def doctor() -> None:
     """Look at this machine: what is installed, which devices are there, which ONNX providers really load.
 
@@ -64,13 +82,6 @@ def benchmark(model: ModelOption = "demo", provider: ProviderOption = None) -> N
 def version() -> None:
     """Print the version."""
     out.print(__version__, highlight=False)
-
-
-def main() -> None:
-    """The program `mmal`; SIGTERM ends it as cleanly as Ctrl-C, and nobody else can read what it writes."""
-    keep_private()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()
 
 
 app.command()(run)

@@ -58,7 +58,7 @@ class Simulated:
 
 
 def demo(
-    duration: Annotated[float, typer.Option(metavar="S", min=10, help="how long a session is")] = 60,
+    duration: Annotated[float, typer.Option(metavar="S", min=10, max=2400, help="how long a session is")] = 60,
     seed: Annotated[int, typer.Option(min=0, help="which simulated person, and how engaged when")] = 1000,
     model: ModelOption = "demo",
     once: Annotated[
@@ -153,7 +153,7 @@ def _label(played: Played, truth: Callable[[float], Level]) -> int:
 
 def _personalise(sessions: Path, models: Path, model: str) -> dict[str, Any]:
     """`mmal personalise` in a process of its own, as the page starts it; its result."""
-    code = "from mmal_ros.cli.app import main; main()"
+    code = "from mmal_ros.cli.main import main; main()"
     options = ["--sessions-dir", sessions, "--models", models, "--from", model, "--json"]
     command = [sys.executable, "-c", code, "personalise", PARTICIPANT, *map(str, options)]
     with err.status("learning …"):

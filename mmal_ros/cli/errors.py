@@ -10,12 +10,12 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
+from mmal_ros.cli.main import INTERRUPTED
 from mmal_ros.features.recording import RecordingError
 from mmal_ros.model_card import ModelError
 from mmal_ros.sensors.source import SourceError
 
 USAGE_ERROR = 2
-INTERRUPTED = 130
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 err = Console(stderr=True)

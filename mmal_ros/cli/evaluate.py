@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from mmal_ros.cli.paths_given import folder, input_folder
 from mmal_ros.wording import unknown
 
 if TYPE_CHECKING:
@@ -38,9 +39,12 @@ def evaluate(
             "a table of features, or a folder of recorded sessions with labels",
         ),
     ],
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="where a published data set was put")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", callback=input_folder, help="where a published data set was put")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="folder of the report; reports/DATASET by default")
+        Path | None,
+        typer.Option(metavar="DIR", callback=folder, help="folder of the report; reports/DATASET by default"),
     ] = None,
     selectors: Annotated[
         str | None,
@@ -96,6 +100,8 @@ def evaluate(
     from mmal_ros.training.devices import check_device
     from mmal_ros.training.evaluation.settings import settings_of
 
+    if ray_address is not None and engine is not EngineName.RAY:
+        raise ValueError("--ray-address works with --engine ray only")
     if engine is not EngineName.RAY:  # a cluster has other machines than this one
         check_device(device)
     settings = settings_of(

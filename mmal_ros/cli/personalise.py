@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mmal_ros.cli.estimate_record import print_json
+from mmal_ros.cli.paths_given import folder
 
 if TYPE_CHECKING:
     from mmal_ros.training.person.deploy import Deployed, Request, Tell
@@ -25,11 +26,14 @@ def personalise(
         str | None, typer.Option(metavar="A,B", help="learn from these sessions only; by default from all")
     ] = None,
     sessions_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="folder of the sessions; $MMAL_HOME/sessions by default")
+        Path | None,
+        typer.Option(metavar="DIR", callback=folder, help="folder of the sessions; $MMAL_HOME/sessions by default"),
     ] = None,
     models: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="folder of the participants' models; $MMAL_HOME/models by default"),
+        typer.Option(
+            metavar="DIR", callback=folder, help="folder of the participants' models; $MMAL_HOME/models by default"
+        ),
     ] = None,
     lead: Annotated[
         str | None,

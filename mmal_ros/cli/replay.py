@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mmal_ros.cli.paths_given import folder
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.paths import sessions_folder
 from mmal_ros.wording import unknown
@@ -32,7 +33,9 @@ def replay(
     ] = None,
     sessions: Annotated[
         Path | None,
-        typer.Option("--sessions", metavar="DIR", help="where sessions are; by default $MMAL_HOME/sessions"),
+        typer.Option(
+            "--sessions", metavar="DIR", callback=folder, help="where sessions are; by default $MMAL_HOME/sessions"
+        ),
     ] = None,
 ) -> None:
     """Publish what a session recorded on the topics it came from, in its own time.

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from mmal_ros.cli.paths_given import folder, input_file, output_file
+
 if TYPE_CHECKING:
     from mmal_ros.nodes.live_feed import GraphFeed
     from mmal_ros.session.folder import SessionFolder
@@ -28,20 +30,26 @@ def review(
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option("--sessions", metavar="DIR", help="where the sessions are; by default $MMAL_HOME/sessions"),
+        typer.Option(
+            "--sessions", metavar="DIR", callback=folder, help="where the sessions are; by default $MMAL_HOME/sessions"
+        ),
     ] = None,
     models: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where personal models are; by default $MMAL_HOME/models")
+        Path | None,
+        typer.Option(metavar="DIR", callback=folder, help="where personal models are; by default $MMAL_HOME/models"),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="instead: write the report of SESSION to this .html file")
+        Path | None,
+        typer.Option(
+            metavar="FILE", callback=output_file, help="instead: write the report of SESSION to this .html file"
+        ),
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="also show the graph that runs on this computer")] = False,
     namespace: Annotated[str, typer.Option(metavar="NAME", help="of that graph")] = "/mmal",
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="let other computers in at this address")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="or the next one that is free")] = 8765,
-    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="certificate, PEM")] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="its key, PEM")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", callback=input_file, help="certificate, PEM")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", callback=input_file, help="its key, PEM")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="let other computers in without TLS")] = False,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page at once")] = True,
 ) -> None:

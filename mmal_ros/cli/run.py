@@ -14,6 +14,7 @@ from rich.console import Console
 
 from mmal_ros.cli.errors import clear_errors, err, fail
 from mmal_ros.cli.estimate_record import estimate_record, print_json
+from mmal_ros.cli.paths_given import folder, input_file, output_file
 from mmal_ros.cli.run_options import FlagOptions, RecordOptions, RunOptions
 from mmal_ros.cli.view import LiveView, summary
 from mmal_ros.datatypes import Estimate
@@ -22,6 +23,7 @@ from mmal_ros.sensors.specs import SCHEMES, Sensor, SpecError, parse_spec
 from mmal_ros.session.card import checked_code
 from mmal_ros.session.records import Privacy
 
+LONGEST_S = 7 * 24 * 3600
 out = Console()
 
 
@@ -35,7 +37,9 @@ WristbandOption = Annotated[str, typer.Option("--wristband", metavar="SPEC", hel
 ModelOption = Annotated[
     str, typer.Option("--model", metavar="DIR", help="model set: a folder, or the name of one that comes along")
 ]
-DurationOption = Annotated[float | None, typer.Option("--duration", metavar="S", min=0.1, help="stop after S seconds")]
+DurationOption = Annotated[
+    float | None, typer.Option("--duration", metavar="S", min=0.1, max=LONGEST_S, help="stop after S seconds")
+]
 RateOption = Annotated[
     float, typer.Option("--rate-estimates", metavar="HZ", help="estimates per second: 1, 2, 5, 10, 20, 40 or 50")
 ]
@@ -45,9 +49,14 @@ DelayOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="print one estimate a line instead of the view")]
 FastOption = Annotated[bool, typer.Option("--fast", help="recordings as fast as they go; the same estimates")]
 FeaturesOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="score features written by --save-features instead of sensors")
+    Path | None,
+    typer.Option(
+        metavar="FILE", callback=input_file, help="score features written by --save-features instead of sensors"
+    ),
 ]
-SaveOption = Annotated[Path | None, typer.Option(metavar="FILE", help="with --fast: write the features to this .npz")]
+SaveOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", callback=output_file, help="with --fast: write the features to this .npz")
+]
 ProviderOption = Annotated[
     list[str] | None, typer.Option(help="ONNX execution provider: tensorrt, cuda or cpu; best first, repeatable")
 ]
@@ -62,7 +71,10 @@ PrivacyOption = Annotated[
     ),
 ]
 SessionsOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="where sessions are kept; $MMAL_HOME/sessions or ~/mmal/sessions")
+    Path | None,
+    typer.Option(
+        metavar="DIR", callback=folder, help="where sessions are kept; $MMAL_HOME/sessions or ~/mmal/sessions"
+    ),
 ]
 PolicyOption = Annotated[str, typer.Option(metavar="NAME", help="which selector flags windows")]
 BudgetOption = Annotated[int, typer.Option(metavar="N", min=0, max=500, help="labels that may be asked for")]
@@ -108,12 +120,14 @@ def run(
         texts = zip(Sensor, (camera, microphone, wristband), strict=True)
         specs = {sensor: parse_spec(sensor, text) for sensor, text in texts}
         providers = tuple(provider or ["cpu"])
-        recording = RecordOptions(checked_code(record), privacy, sessions) if record else None
+        recording = RecordOptions(checked_code(record), privacy, sessions) if record is not None else None
         flags = FlagOptions(policy, budget, float(expected_minutes))
         pace = (duration, rate_estimates, max_delay, providers, until_last, json_lines)
         options = RunOptions(specs, model, *pace, flags, recording)
         if features is None and all(spec.scheme == "none" for spec in specs.values()):
             raise SpecError("no sensor was named; for example: mmal run --camera device:0, or a simulation: mmal demo")
+        if features is not None and any(spec.scheme != "none" for spec in specs.values()):
+            raise SpecError("--features is instead of sensors; leave out one of them")
         if save_features is not None and not fast:
             raise SpecError("--save-features works with --fast only")
         if features is not None or fast:

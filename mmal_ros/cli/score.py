@@ -14,6 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from mmal_ros.cli.estimate_record import DIGITS, print_json
+from mmal_ros.cli.paths_given import folder, output_file
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Level
 from mmal_ros.files import replacing
 from mmal_ros.paths import find_model, sessions_folder
@@ -32,10 +33,14 @@ def score(
         typer.Option(metavar="DIR", help="model set: a folder, or the name of one; by default the one of then"),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of the table")] = False,
-    output: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="write all estimates to this file")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", callback=output_file, help="write all estimates to this file")
+    ] = None,
     sessions: Annotated[
         Path | None,
-        typer.Option("--sessions", metavar="DIR", help="where sessions are; by default $MMAL_HOME/sessions"),
+        typer.Option(
+            "--sessions", metavar="DIR", callback=folder, help="where sessions are; by default $MMAL_HOME/sessions"
+        ),
     ] = None,
 ) -> None:
     """Make all estimates of a session again from its recorded features, and compare them with those of then.

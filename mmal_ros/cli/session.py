@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from mmal_ros.cli.errors import clear_errors
+from mmal_ros.cli.paths_given import folder, input_file, new_place
 from mmal_ros.paths import personal_models_folder, sessions_folder
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ err = Console(stderr=True)
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="name of a session, or path of its folder")]
 SessionsOption = Annotated[
     Path | None,
-    typer.Option("--sessions", metavar="DIR", help="where sessions are; by default $MMAL_HOME/sessions"),
+    typer.Option(
+        "--sessions", metavar="DIR", callback=folder, help="where sessions are; by default $MMAL_HOME/sessions"
+    ),
 ]
 FORMATS = ("eaf", "csv", "label-studio", "foxglove", "boris")
 
@@ -67,7 +70,10 @@ def show(session: SessionArgument, sessions: SessionsOption = None) -> None:
 def export(
     session: SessionArgument,
     kind: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="for which tool")],
-    output: Annotated[Path, typer.Option(metavar="PATH", help="file, for foxglove folder; it must not be there yet")],
+    output: Annotated[
+        Path,
+        typer.Option(metavar="PATH", callback=new_place, help="file, for foxglove folder; it must not be there yet"),
+    ],
     coder: Annotated[
         str | None,
         typer.Option(metavar="CODE", help="only what this coder said, and an empty tier to begin in; default: all"),
@@ -95,7 +101,9 @@ def export(
 @clear_errors()
 def import_labels(
     session: SessionArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="an ELAN .eaf, or a .csv: start_s,end_s,value,…")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", callback=input_file, help="an ELAN .eaf, or a .csv: start_s,end_s,value,…")
+    ],
     annotator: Annotated[str, typer.Option(metavar="CODE", help="who said it: a code, such as C1")],
     tier: Annotated[
         str | None, typer.Option(metavar="NAME", help="which tier of an .eaf; by default the one of this annotator")
@@ -131,7 +139,8 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     sessions: SessionsOption = None,
     models: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="where personal models are; by default $MMAL_HOME/models")
+        Path | None,
+        typer.Option(metavar="DIR", callback=folder, help="where personal models are; by default $MMAL_HOME/models"),
     ] = None,
 ) -> None:
     """Remove a session, or everything of a participant: sessions, clips, labels, and the models learned from them.

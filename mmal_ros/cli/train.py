@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mmal_ros.cli.paths_given import folder, input_folder
+
 err = Console(stderr=True)
 
 
@@ -37,9 +39,14 @@ def train(
         ),
     ],
     output: Annotated[
-        Path, typer.Option(metavar="models/NAME/VERSION", help="folder of the new version; it must not be there yet")
+        Path,
+        typer.Option(
+            metavar="models/NAME/VERSION", callback=folder, help="folder of the new version; it must not be there yet"
+        ),
     ],
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="where a published data set was put")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", callback=input_folder, help="where a published data set was put")
+    ] = None,
     preset: Annotated[
         Preset,
         typer.Option(
@@ -64,7 +71,8 @@ def train(
         str | None, typer.Option(metavar="TEXT", help="first line of the card: what the set is for and what not")
     ] = None,
     log: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="write TensorBoard curves: `tensorboard --logdir DIR`")
+        Path | None,
+        typer.Option(metavar="DIR", callback=folder, help="write TensorBoard curves: `tensorboard --logdir DIR`"),
     ] = None,
     device: Annotated[Device, typer.Option(help="where the policy, and in fidelity everything, learns")] = Device.CPU,
     parent: Annotated[
@@ -87,7 +95,7 @@ def train(
     from mmal_ros.training.export.measure import metrics_table
     from mmal_ros.training.train import Plan, people_to_test, train_model_set
 
-    predecessor = load_model_set(find_model(parent)) if parent else None
+    predecessor = load_model_set(find_model(parent)) if parent is not None else None
     with err.status("reading …"):
         loaded = load_data_set(data_set, data)
     plan = Plan(

@@ -13,7 +13,6 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT
 
-PARAMETER = "activates_itself"
 PERIOD_S = 0.05
 """How often it is looked whether the estimates are there."""
 
@@ -21,13 +20,12 @@ PERIOD_S = 0.05
 class Autostart:
     """Configures a node at once, and activates it when somebody estimates: the first frame is to be heard.
 
-    So a model set that is refused is known before a device is opened. Whoever makes estimates needs not wait for them.
+    So a model set that is refused is known before a device is opened. Whoever makes estimates is there for herself.
     A node that refuses stays as it is, with the reason in its log.
     """
 
-    def __init__(self, node: Any, *, waits: bool) -> None:
+    def __init__(self, node: Any) -> None:
         self._node = node
-        self._waits = waits
         self._timer = steady_timer(node, PERIOD_S, self._configure)
 
     def _configure(self) -> None:
@@ -37,6 +35,6 @@ class Autostart:
             self._activate()
 
     def _activate(self) -> None:
-        if not self._waits or self._node.count_publishers(ENGAGEMENT.name):
+        if self._node.count_publishers(ENGAGEMENT.name):
             self._timer.cancel()
             self._node.trigger_activate()

@@ -28,7 +28,7 @@ from mmal_ros.nodes.conversions import (
 )
 from mmal_ros.nodes.diagnostics import Diagnostics, Health, RateMeter, Recent, Report
 from mmal_ros.nodes.model_loading import PERIOD_S, LiveVersion, load_beside
-from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL
 from mmal_ros.paths import find_model
@@ -39,7 +39,7 @@ LEFT_OUT = "windows were left out: the clock was set, or this computer stood sti
 
 
 @dataclass(frozen=True)
-class EngagementParameters:
+class EngagementParameters(NodeParameters):
     """What engagement_node can be told."""
 
     model: str = parameter("demo", "folder of a model set, a participant's code, or the name of one that comes along")

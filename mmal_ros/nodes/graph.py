@@ -15,15 +15,15 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 
 from mmal_msgs.msg import Engagement, Query
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS
 from mmal_ros.nodes.camera_node import CameraNode
-from mmal_ros.nodes.discovery import stay_on_this_computer
+from mmal_ros.nodes.discovery import start_ros, stay_on_this_computer
 from mmal_ros.nodes.e4_node import E4Node
 from mmal_ros.nodes.engagement_node import EngagementNode
 from mmal_ros.nodes.microphone_node import MicrophoneNode
+from mmal_ros.nodes.parameter_checks import ParameterError
 from mmal_ros.nodes.recorder_node import RecorderNode
 from mmal_ros.nodes.selector_node import SelectorNode
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, QUERY
@@ -81,7 +81,7 @@ class Graph:
     def __enter__(self) -> Self:
         """Start everything; raises GraphError and leaves nothing behind when a node refuses."""
         stay_on_this_computer()
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the caller
+        start_ros()
         try:
             self._executor = SingleThreadedExecutor()
             self._make_nodes()
@@ -128,7 +128,10 @@ class Graph:
 
     def _add(self, make: Any, values: Mapping[str, Any]) -> None:
         overrides = [Parameter(name, value=value) for name, value in values.items()]
-        node = make(namespace=self._settings.namespace, parameter_overrides=overrides)
+        try:
+            node = make(namespace=self._settings.namespace, parameter_overrides=overrides)
+        except ParameterError as error:
+            raise GraphError(str(error)) from error
         self._nodes.append(node)
         self._executor.add_node(node)
 

@@ -11,14 +11,13 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import Trigger
 
 from mmal_msgs.msg import Engagement, ModelInfo, Query, SessionStatus
 from mmal_msgs.srv import FlagNow, GetBudget, StartSession, Unflag
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.nodes.conversions import estimate_from_message, to_ns
-from mmal_ros.nodes.discovery import stay_on_this_computer
+from mmal_ros.nodes.discovery import start_ros, stay_on_this_computer
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import (
     ENGAGEMENT,
@@ -167,7 +166,7 @@ def graph_feed(namespace: str) -> Iterator[GraphFeed]:
     """Listen to a graph in other processes, with a node and a thread of its own."""
     stay_on_this_computer()
     context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the caller
+    start_ros(context)
     executor = SingleThreadedExecutor(context=context)
     node = Node("review", namespace=namespace, context=context)
     executor.add_node(node)

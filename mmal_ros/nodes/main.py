@@ -5,82 +5,68 @@ Nothing is imported here that takes time: the vision process loads this file, to
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
-from mmal_ros.files import keep_private
+Load = Callable[[], Callable[[], Any]]
 
 
-def camera_node() -> None:
+def executable(load: Load) -> Callable[[], None]:
+    """A program that spins the node whose class the function imports."""
+
+    @wraps(load)
+    def program() -> None:
+        from mmal_ros.nodes.node_process import spin
+
+        spin(load)
+
+    return program
+
+
+@executable
+def camera_node() -> Any:
     """FACE and BODY features from a camera."""
     from mmal_ros.nodes.camera_node import CameraNode
 
-    spin(CameraNode)
+    return CameraNode
 
 
-def microphone_node() -> None:
+@executable
+def microphone_node() -> Any:
     """AUDIO features from a microphone."""
     from mmal_ros.nodes.microphone_node import MicrophoneNode
 
-    spin(MicrophoneNode)
+    return MicrophoneNode
 
 
-def e4_node() -> None:
+@executable
+def e4_node() -> Any:
     """A-PHYS features and raw signals from a wristband."""
     from mmal_ros.nodes.e4_node import E4Node
 
-    spin(E4Node)
+    return E4Node
 
 
-def engagement_node() -> None:
+@executable
+def engagement_node() -> Any:
     """Engagement estimates from features."""
     from mmal_ros.nodes.engagement_node import EngagementNode
 
-    spin(EngagementNode, waits=False)
+    return EngagementNode
 
 
-def selector_node() -> None:
+@executable
+def selector_node() -> Any:
     """Flags of the few windows that are worth a label."""
     from mmal_ros.nodes.selector_node import SelectorNode
 
-    spin(SelectorNode)
+    return SelectorNode
 
 
-def recorder_node() -> None:
+@executable
+def recorder_node() -> Any:
     """Sessions on disk."""
     from mmal_ros.nodes.recorder_node import RecorderNode
 
-    spin(RecorderNode)
-
-
-def spin(make_node: Callable[[], Any], *, waits: bool = True) -> None:
-    """Run a lifecycle node until SIGINT or SIGTERM.
-
-    With the parameter `activates_itself` it does as it says; `waits`: not before there are estimates. Without it,
-    whoever launched it configures and activates it.
-    """
-    import rclpy
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-    from rclpy.signals import SignalHandlerOptions
-
-    from mmal_ros.nodes.autostart import PARAMETER, Autostart
-
-    keep_private()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's would end ROS before the node can say goodbye
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    node = make_node()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    if node.declare_parameter(PARAMETER, False).value:
-        Autostart(node, waits=waits)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        node.get_logger().debug("told to stop")
-    finally:
-        for impatient in (signal.SIGINT, signal.SIGTERM):  # a session that ends still writes its last clips
-            signal.signal(impatient, signal.SIG_IGN)
-        node.trigger_shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
+    return RecorderNode

@@ -9,14 +9,14 @@ from mmal_ros import __version__
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.model_card import CARD_NAME, read_card, sha256
 from mmal_ros.models import resolve_version
-from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.paths import find_model
 from mmal_ros.session.card import SessionCard, SessionError, checked_code
 from mmal_ros.session.records import Privacy
 
 
 @dataclass(frozen=True)
-class RecorderParameters:
+class RecorderParameters(NodeParameters):
     """What recorder_node can be told."""
 
     sessions: str = parameter("", "folder of all sessions; empty: $MMAL_HOME/sessions, or ~/mmal/sessions")

@@ -13,10 +13,9 @@ from typing import Any
 
 import rclpy
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS
-from mmal_ros.nodes.discovery import stay_on_this_computer
+from mmal_ros.nodes.discovery import start_ros, stay_on_this_computer
 from mmal_ros.nodes.recorded_topics import recorded_topics
 from mmal_ros.session.bag_reading import Bag
 from mmal_ros.session.card import SessionError
@@ -108,7 +107,7 @@ class ReplayNode(Node):
 def replaying(bag: Bag, settings: ReplaySettings, namespace: str = "/mmal") -> Iterator[ReplayNode]:
     """A replay node, and ROS around it; nothing is left behind at the end. Raises SessionError as the node does."""
     stay_on_this_computer()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is for the caller
+    start_ros()
     try:
         node = ReplayNode(bag, settings, namespace=namespace)
         try:

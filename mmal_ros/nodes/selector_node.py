@@ -20,7 +20,7 @@ from mmal_ros.nodes.conversions import estimate_from_message, frame_from_message
 from mmal_ros.nodes.diagnostics import Diagnostics, Health, Report
 from mmal_ros.nodes.flags_by_people import FlagsByPeople
 from mmal_ros.nodes.model_in_use import folder_of
-from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.topics import (
     ENGAGEMENT,
     FEATURES,
@@ -45,7 +45,7 @@ SECONDS_PER_MINUTE = 60
 
 
 @dataclass(frozen=True)
-class SelectorParameters:
+class SelectorParameters(NodeParameters):
     """What selector_node can be told."""
 
     model: str = parameter("demo", "folder of the model set that engagement_node uses, or its name")

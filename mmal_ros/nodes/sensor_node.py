@@ -14,14 +14,14 @@ from mmal_ros.extraction import Extraction
 from mmal_ros.nodes import parameters
 from mmal_ros.nodes.conversions import frame_to_message
 from mmal_ros.nodes.diagnostics import Diagnostics, RateMeter, Report, source_report
-from mmal_ros.nodes.parameters import ParameterError, parameter
+from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.topics import FEATURES, Topic
 from mmal_ros.sensors.source import SourceError, SourceState
 from mmal_ros.sensors.specs import Sensor, Spec, SpecError, parse_spec
 
 
 @dataclass(frozen=True)
-class SensorParameters:
+class SensorParameters(NodeParameters):
     """What every sensor node can be told."""
 
     source: str = parameter("none", "SPEC of the source; `mmal run --help` lists them")
@@ -29,6 +29,9 @@ class SensorParameters:
         0,
         "when a recorded or synthetic source begins; 0: the next full step after activation",
         unit="ns since the epoch",
+        minimum=0,
+        maximum=2**63 - 1,
+        until_active=True,
     )
 
 

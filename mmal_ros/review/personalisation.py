@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-COMMAND = (sys.executable, "-c", "from mmal_ros.cli.app import main; main()")
+COMMAND = (sys.executable, "-c", "from mmal_ros.cli.main import main; main()")
 """`mmal`, in this environment."""
 LONGEST_S = 900.0
 """It takes seconds; what takes so long hangs."""

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,11 +66,23 @@ class Address:
                 raise AddressError(
                     f"{path} is not there; `openssl req -x509 -nodes -newkey rsa:2048` makes key and cert"
                 )
+        self._check_pair()
         if not (is_loopback(self.host) or self.secure or self.insecure):
             raise AddressError(
                 f"--host {self.host} lets other computers in, so it needs --tls-cert and --tls-key; "
                 "--insecure goes without, and then whoever listens on the network sees the clips"
             )
+
+    def _check_pair(self) -> None:
+        if self.certificate is None:
+            return
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password=lambda: b"")
+        except OSError as error:  # of SSL, too
+            raise AddressError(
+                f"{self.certificate} and {self.key} are no certificate and key that belong together, in PEM, "
+                f"without a password ({error.strerror or error})"
+            ) from error
 
     def link(self, port: int, token: str, path: str = "/") -> str:
         """What to open in a browser."""
@@ -192,6 +205,7 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a restart finds its own port taken
         bound.bind(place)
+        bound.listen()  # else somebody who starts at the same moment gets the same port
     except OSError:
         bound.close()
         raise

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from mmal_ros.session.bag import LOCK_FILE, claimed, sync_folder
@@ -57,7 +58,11 @@ def doomed_of(participant: str, sessions: Path, models: Path) -> list[Doomed]:
     if personal.is_dir() or personal.is_symlink():
         found.append(_doomed(personal, "model sets"))
     if not found:
-        raise SessionError(f"there is nothing of {participant} in {sessions} or {models}")
+        close = get_close_matches(
+            participant, sorted({code for path in _folders(sessions) for code in owners(path)}), n=1
+        )
+        meant = f"; did you mean '{close[0]}'?" if close else ""
+        raise SessionError(f"there is nothing of {participant} in {sessions} or {models}{meant}")
     return found
 
 

@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
-MODULES = {"launch": ["actions", "conditions", "substitutions"], "launch_ros": ["actions", "parameter_descriptions"]}
+MODULES = {"launch": ["actions", "conditions", "events", "events.process", "substitutions"]}
+MODULES["launch_ros"] = ["actions", "parameter_descriptions"]
 
 
 class Entity:
@@ -44,7 +45,7 @@ def description_of(path: Path) -> Any:
 
 
 class Launch:
-    """What a launch with these arguments starts."""
+    """What a launch with these arguments starts; `checks` are its functions."""
 
     def __init__(self, path: Path, arguments: Mapping[str, str]) -> None:
         entities = description_of(path).args[0]
@@ -54,6 +55,7 @@ class Launch:
         self.nodes: dict[str, Any] = {node.executable: node for node in wanted}
         set_here = [entity.args for entity in entities if _is(entity, "SetEnvironmentVariable")]
         self.environment = {name: self._text(value) for name, value in set_here}
+        self.checks = [entity.function for entity in entities if _is(entity, "OpaqueFunction")]
 
     def command(self, executable: str) -> list[str]:
         """How the process of a node is started."""

@@ -1,0 +1,73 @@
+"""A process with one node in it.
+
+What it was told and cannot be is one sentence in the log and exit code 2; the launch file does not start it again then.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import rclpy
+from rclpy.exceptions import NameValidationException, ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from mmal_ros.files import keep_private
+from mmal_ros.nodes.autostart import Autostart
+from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
+from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros
+from mmal_ros.nodes.parameter_checks import ParameterError
+
+USAGE_ERROR = 2
+BOTH = (signal.SIGINT, signal.SIGTERM)
+Load = Callable[[], Callable[[], Any]]
+"""Imports a node's class and returns it."""
+
+
+def spin(load: Load) -> None:
+    """Run a lifecycle node until SIGINT or SIGTERM.
+
+    With the parameter `activates_itself` it does as it says; without it, whoever launched it configures and activates
+    it.
+    """
+    keep_private()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    node = None
+    try:
+        node = _made(load)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        if node.get_parameter("activates_itself").value:
+            Autostart(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        rclpy.logging.get_logger(load.__name__).debug("told to stop")
+    finally:
+        for impatient in BOTH:  # a session that ends still writes its last clips
+            signal.signal(impatient, signal.SIG_IGN)
+        if node is not None:
+            node.trigger_shutdown()
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def _made(load: Load) -> Any:
+    """The node, if it can be what it was told; else SystemExit, and a sentence in the log."""
+    try:
+        check_arguments(sys.argv)
+        start_ros()
+        node = load()()
+    except (CommandLineError, ParameterError, RosError) as error:
+        _refuse(load.__name__, str(error))
+    except (NameValidationException, ParameterException, RuntimeError) as error:  # ROS's own
+        _refuse(load.__name__, in_one_sentence(error))
+    for sentence in files_for_others(sys.argv, node.get_fully_qualified_name()):
+        node.get_logger().warning(sentence)
+    return node
+
+
+def _refuse(program: str, sentence: str) -> NoReturn:
+    rclpy.logging.get_logger(program).fatal(sentence)
+    sys.exit(USAGE_ERROR)
