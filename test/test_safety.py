@@ -10,16 +10,21 @@ import ast
 import io
 import re
 import struct
+import subprocess
+import sys
 import tarfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from mmal_ros.features.importers.errors import FeatureFileError
 from mmal_ros.features.importers.openpose_files import json_names, read_json
@@ -320,3 +325,57 @@ def test_sql_is_never_put_together_from_text() -> None:
     for path in sources():
         if "session" in path.parts:
             assert not re.search(r"execute\(\s*f[\"']|text\(f[\"']", path.read_text()), path
+
+
+# --- what we stand on -----------------------------------------------------------------------------------------------
+
+PINNED = {
+    canonicalize_name(line.partition("==")[0]): line.strip().partition("==")[2]
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if "==" in line
+}
+
+
+def needed(name: str, extras: frozenset[str], seen: dict[str, str]) -> dict[str, str]:
+    """What an installed distribution needs here, with all that this needs: name and version."""
+    for text in metadata.requires(name) or ():
+        requirement = Requirement(text)
+        wanted = any(requirement.marker.evaluate({"extra": extra}) for extra in extras) if requirement.marker else True
+        other = canonicalize_name(requirement.name)
+        if wanted and other not in seen:
+            seen[other] = metadata.version(other)
+            needed(other, frozenset(requirement.extras) | {""}, seen)
+    return seen
+
+
+def test_everything_that_is_needed_is_pinned() -> None:
+    """So that an audit of constraints.txt is one of what runs."""
+    extras = frozenset(metadata.metadata("mmal_ros").get_all("Provides-Extra") or ()) | {""}
+    found = needed("mmal_ros", extras, {})
+    assert len(found) > 100
+    ours_or_tools = {"mmal-ros", "mmal-msgs", "pip", "setuptools"}
+    assert sorted(set(found) - set(PINNED) - ours_or_tools) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        ('{"dependencies": [{"name": "h11", "skip_reason": "not found on PyPI"}]}', 2, "did not answer, so nothing is"),
+        ("", 2, "did not answer, so nothing is known; run it where"),
+        ('{"dependencies": [{"name": "h11", "version": "1", "vulns": []}]}', 0, "1 packages asked about"),
+        (
+            '{"dependencies": [{"name": "h11", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}]}',
+            1,
+            "h11 1: CVE-1, mended in 2",
+        ),
+    ],
+)
+def test_an_audit_that_nobody_answered_is_no_good_news(tmp_path: Path, answer: str, code: int, said: str) -> None:
+    """The answers are given here: tests must not depend on a service elsewhere."""
+    stand_in = tmp_path / "pip-audit"
+    stand_in.write_text(f"#!/bin/sh\ncat <<'END'\n{answer}\nEND\n")
+    stand_in.chmod(0o700)
+    run = subprocess.run(
+        [sys.executable, ROOT / "scripts/audit", stand_in], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, said in run.stdout + run.stderr) == (code, True), run

@@ -19,6 +19,7 @@ from mmal_ros.cli.run import ModelOption, ProviderOption, run
 from mmal_ros.cli.score import score
 from mmal_ros.cli.session import session_app
 from mmal_ros.cli.train import train
+from mmal_ros.discretion import log_discreetly
 from mmal_ros.files import keep_private
 
 app = typer.Typer(
@@ -69,6 +70,7 @@ def version() -> None:
 def main() -> None:
     """The program `mmal`; SIGTERM ends it as cleanly as Ctrl-C, and nobody else can read what it writes."""
     keep_private()
+    log_discreetly()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 

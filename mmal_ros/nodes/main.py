@@ -10,6 +10,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from mmal_ros.discretion import log_discreetly
 from mmal_ros.files import keep_private
 
 
@@ -58,6 +59,7 @@ def recorder_node() -> None:
 def spin(make_node: Callable[[], Any]) -> None:
     """Run a lifecycle node until SIGINT or SIGTERM; whoever launched it configures and activates it."""
     keep_private()
+    log_discreetly()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's would end ROS before the node can say goodbye
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = make_node()
