@@ -14,7 +14,7 @@ DEBIAN_RUN := python3-venv python3-dev g++ libgl1 libglib2.0-0 libportaudio2 por
 # A browser, a sound server, a system bus and its tools: the tests use the real ones.
 DEBIAN_TEST := $(DEBIAN_RUN) chromium dbus pulseaudio pulseaudio-utils libasound2-plugins
 
-.PHONY: help demo test lint bench soak model clean
+.PHONY: help demo test lint audit bench soak model clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -29,6 +29,9 @@ lint: $(VENV)/.test  ## style and types
 	@$(BIN)/ruff check mmal_ros mmal_msgs launch test benchmarks setup.py
 	@$(BIN)/ruff format --check mmal_ros mmal_msgs launch test benchmarks setup.py
 	@$(BIN)/mypy
+
+audit: $(VENV)/.audit/bin/pip-audit  ## known vulnerabilities of what constraints.txt pins (asks pypi.org)
+	@$(BIN)/python scripts/audit $<
 
 bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.json
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
@@ -59,6 +62,11 @@ $(VENV)/.test: $(VENV)/.run
 	@echo "installing what the tests need ..."
 	@$(PIP) -e '.[robot,synthetic,ros,session,review,train,test]'
 	@touch $@ $(VENV)/.run
+
+# Apart, so that what pip-audit brings along is not audited as if it were ours.
+$(VENV)/.audit/bin/pip-audit: | $(VENV)/.python
+	@$(BIN)/python -m venv $(VENV)/.audit
+	@$(VENV)/.audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || { \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,18 @@ def open_private(path: Path, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
     os.fchmod(descriptor, PRIVATE_FILE)
     return descriptor
+
+
+def unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The content of a member, never more than it says it has: `archive.read` would first unpack all there is.
+
+    Raises:
+        zipfile.BadZipFile: it has more, is packed in a way that cannot be unpacked piece by piece, or is damaged.
+    """
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"'{member.filename}' is packed in an unusual way")
+    with archive.open(member) as file:
+        return file.read(member.file_size)
 
 
 @contextmanager

@@ -96,6 +96,11 @@ class ModelCard(BaseModel):
         return f"{self.name}/{self.version}"
 
     @property
+    def shown(self) -> str:
+        """The same for logs: a person's own set is named by her code."""
+        return self.identity if self.personal is None and self.parent is None else f"a person's own/{self.version}"
+
+    @property
     def parts(self) -> list[PartCard]:
         """Everything that is a file."""
         optional = (self.personal, self.group, self.selector, self.vote_right)

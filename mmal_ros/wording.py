@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+
+def without_password(address: str) -> str:
+    """An address such as rtsp://name:password@host/path without what stands before the host."""
+    return re.sub(r"//[^/@]*@", "//", address)
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

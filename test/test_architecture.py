@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent / "mmal_ros"
 ORDER = (
     {"datatypes", "files", "wording"},
     {"sensors", "features", "uncertainty", "paths"},
-    {"windowing", "window_columns", "model_card"},
+    {"windowing", "window_columns", "model_card", "discretion"},
     {"schedule", "window_vectors", "onnx_session"},
     {"selector", "second_opinion"},
     {"models"},

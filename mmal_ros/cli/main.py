@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
+from mmal_ros.discretion import log_discreetly
 from mmal_ros.files import keep_private
 
 INTERRUPTED = 130
@@ -16,6 +17,7 @@ def main() -> None:
     Nobody else can read what it writes.
     """
     keep_private()
+    log_discreetly()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from mmal_ros.cli.app import app

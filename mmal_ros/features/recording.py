@@ -7,6 +7,7 @@ Per modality `<modality>_stamp_ns` (N,), `_known_ns` (N,), `_values` (N, D), `_v
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def read_recording(path: Path) -> FeatureRecording:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaks a damaged file
             content = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         raise RecordingError(f"{path} is no recording of features: {error}") from error
     if "start_ns" not in content:
         raise RecordingError(f"{path} is no recording of features: it has no 'start_ns'")

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from mmal_ros.discretion import without_codes
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import DIAGNOSTICS
 from mmal_ros.sensors.source import SourceState, SourceStatus, monotonic_s
@@ -119,8 +120,8 @@ class Diagnostics:
         return DiagnosticStatus(
             level=bytes([report.health]),
             name=f"{self._node.get_fully_qualified_name()}: {report.part}",
-            message=report.message,
-            values=[KeyValue(key=key, value=str(value)) for key, value in report.values.items()],
+            message=without_codes(report.message),
+            values=[KeyValue(key=key, value=without_codes(str(value))) for key, value in report.values.items()],
         )
 
     def _log_once(self, report: Report) -> None:
@@ -128,7 +129,7 @@ class Diagnostics:
             return
         recovered = report.part in self._said
         self._said[report.part] = report.message
-        logger, text = self._node.get_logger(), f"{report.part}: {report.message}"
+        logger, text = self._node.get_logger(), f"{report.part}: {without_codes(report.message)}"
         if report.health is Health.ERROR:
             logger.error(text)
         elif report.health is Health.WARN:

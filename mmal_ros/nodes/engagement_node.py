@@ -16,6 +16,7 @@ from mmal_msgs.msg import Engagement
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_msgs.srv import ReloadModel
 from mmal_ros.datatypes import Modality, Status
+from mmal_ros.discretion import without_codes
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, ModelSet, load_model_set
 from mmal_ros.nodes import parameters
@@ -83,7 +84,7 @@ class EngagementNode(LifecycleNode):
             self._pipeline = self._make_pipeline(self._load(self._live.path))
         except (ParameterError, ModelError, ValueError) as error:
             self.failure = str(error)
-            self.get_logger().error(self.failure)
+            self.get_logger().error(without_codes(self.failure))
             return TransitionCallbackReturn.FAILURE
         self._estimates = self.create_lifecycle_publisher(ENGAGEMENT.type, ENGAGEMENT.name, ENGAGEMENT.qos)
         self._model_info = self.create_publisher(MODEL_INFO.type, MODEL_INFO.name, MODEL_INFO.qos)
@@ -136,7 +137,7 @@ class EngagementNode(LifecycleNode):
                 )
         provider = self._provider(models)
         log = self.get_logger().info if provider == wanted else self.get_logger().error
-        log(f"model {models.card.identity} runs on {provider}" + ("" if provider == wanted else f", not on {wanted}"))
+        log(f"model {models.card.shown} runs on {provider}" + ("" if provider == wanted else f", not on {wanted}"))
         return models
 
     def _make_pipeline(self, models: ModelSet) -> EngagementPipeline:
@@ -192,7 +193,7 @@ class EngagementNode(LifecycleNode):
         except (ModelError, OSError, ValueError) as error:
             self._refused = str(error)
             message = f"{error}; {self._running()} goes on"
-            self.get_logger().error(message)
+            self.get_logger().error(without_codes(message))
             return False, message
         if self._pipeline is None:
             return False, f"{self.get_name()} is not configured any more"
@@ -202,7 +203,7 @@ class EngagementNode(LifecycleNode):
         return True, f"{models.card.identity} runs now"
 
     def _running(self) -> str:
-        return self._pipeline.estimator.models.card.identity if self._pipeline is not None else "nothing"
+        return self._pipeline.estimator.models.card.shown if self._pipeline is not None else "nothing"
 
     def _announce_model(self) -> None:
         assert self._pipeline is not None
@@ -224,7 +225,7 @@ class EngagementNode(LifecycleNode):
             problem or "ok",
             {
                 "rate (Hz)": f"{rate:.1f}",
-                "model": models.card.identity,
+                "model": models.card.shown,
                 "provider": self._provider(models),
                 "provider fallbacks": pipeline.estimator.fallbacks,
                 "refused": self._refused,

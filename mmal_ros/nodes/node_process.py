@@ -14,6 +14,7 @@ import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from mmal_ros.discretion import log_discreetly
 from mmal_ros.files import keep_private
 from mmal_ros.nodes.autostart import Autostart
 from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
@@ -33,6 +34,7 @@ def spin(load: Load) -> None:
     it.
     """
     keep_private()
+    log_discreetly()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = None
     try:

@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import Trigger
 
 from mmal_msgs.srv import StartSession
+from mmal_ros.discretion import without_codes
 from mmal_ros.model_card import ModelError
 from mmal_ros.nodes import parameters
 from mmal_ros.nodes.diagnostics import Diagnostics, Report
@@ -172,7 +173,7 @@ class RecorderNode(LifecycleNode):
             recorder = self.start(request.participant, request.privacy)
         except STARTING_FAILS as error:
             response.success, response.message = False, str(error)
-            self.get_logger().error(response.message)
+            self.get_logger().error(without_codes(response.message))
             return response
         response.success, response.folder = True, str(recorder.folder.path)
         response.message = f"recording {recorder.folder.name} ({recorder.card.privacy})"
@@ -193,7 +194,7 @@ class RecorderNode(LifecycleNode):
 
     def _failed(self, error: Exception) -> TransitionCallbackReturn:
         self.failure = str(error)
-        self.get_logger().error(self.failure)
+        self.get_logger().error(without_codes(self.failure))
         return TransitionCallbackReturn.FAILURE
 
     def _reports(self) -> Iterable[Report]:

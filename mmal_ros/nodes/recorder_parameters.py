@@ -13,6 +13,7 @@ from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.paths import find_model
 from mmal_ros.session.card import SessionCard, SessionError, checked_code
 from mmal_ros.session.records import Privacy
+from mmal_ros.wording import without_password
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _devices(given: list[str]) -> dict[str, str]:
     wrong = next((name for name, equals, spec in pairs if not (name and equals and spec)), None)
     if wrong is not None:
         raise ParameterError(f"parameter 'devices' has {wrong!r}; expected sensor=SPEC, for example camera=device:0")
-    return {name: spec for name, _, spec in pairs}
+    return {name: without_password(spec) for name, _, spec in pairs}
 
 
 def _privacy(name: str) -> Privacy:

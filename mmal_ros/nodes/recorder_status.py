@@ -41,7 +41,6 @@ def session_report(recorder: SessionRecorder | None) -> Report:
     if recorder is None:
         return Report("session", Health.OK, "nothing is being recorded", {})
     values = {
-        "session": recorder.card.name,
         "flags": recorder.flags,
         "bytes written": recorder.bag.bytes_written,
         "messages dropped": recorder.bag.dropped,

@@ -13,6 +13,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from mmal_msgs.msg import Engagement, ModelInfo, Recorded, SessionStatus
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Modality
+from mmal_ros.discretion import without_codes
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.nodes import parameters
@@ -87,7 +88,7 @@ class SelectorNode(LifecycleNode):
             self._selector = self._fresh_selector()
         except (ParameterError, ModelError, SelectorError) as error:
             self.failure = str(error)
-            self.get_logger().error(self.failure)
+            self.get_logger().error(without_codes(self.failure))
             return TransitionCallbackReturn.FAILURE
         self._queries = self.create_lifecycle_publisher(QUERY.type, QUERY.name, QUERY.qos)
         self._people = FlagsByPeople(self, lambda: self._selector, self._moment, self._publish)
@@ -187,8 +188,8 @@ class SelectorNode(LifecycleNode):
             self._selector.policy = self._policy_of(models)  # flags and budget stay
             self._use(models)
         except (ModelError, SelectorError) as error:
-            self._problem = f"{identity} runs, but windows are still chosen as with {self._models.card.identity}"
-            self.get_logger().error(f"{self._problem}: {error}")
+            self._problem = f"another model runs, but windows are still chosen as with {self._models.card.shown}"
+            self.get_logger().error(without_codes(f"{self._problem}: {error}"))
 
     def _moment(self) -> Engagement:
         """The newest estimate, if something can be flagged now; else raises SelectorError that says why not."""
@@ -239,7 +240,7 @@ class SelectorNode(LifecycleNode):
             trouble or ("no session is being recorded" if self._resting else "ok"),
             {
                 "policy": selector.policy.name,
-                "model": self._models.card.identity,
+                "model": self._models.card.shown,
                 "budget": selector.budget,
                 "budget left": selector.left,
                 "flags": len(selector.flags),

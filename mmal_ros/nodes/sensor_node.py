@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mmal_ros.datatypes import STEP_NS, FeatureFrame, Modality
+from mmal_ros.discretion import without_codes
 from mmal_ros.extraction import Extraction
 from mmal_ros.nodes import parameters
 from mmal_ros.nodes.conversions import frame_to_message
@@ -81,7 +82,7 @@ class SensorNode(LifecycleNode):
                 self._extraction.start(self._start_ns())
             except SourceError as error:
                 return self._failed(error)
-        self.get_logger().info(f"{self.sensor}: {self.spec}")
+        self.get_logger().info(f"{self.sensor}: {self.spec.scheme}")  # the rest may be a name, or a password
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -130,7 +131,7 @@ class SensorNode(LifecycleNode):
 
     def _failed(self, error: Exception) -> TransitionCallbackReturn:
         self.failure = str(error)
-        self.get_logger().error(self.failure)
+        self.get_logger().error(without_codes(self.failure))
         self._end()
         return TransitionCallbackReturn.FAILURE
 

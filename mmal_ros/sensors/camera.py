@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import Sample
 from mmal_ros.sensors.capture import Capture, CaptureSettings, Picture
 from mmal_ros.sensors.source import Clock, LiveSource, SourceError, SourceState, back_off, monotonic_s
+from mmal_ros.wording import without_password
 
 SCHEMES = ("http://", "https://", "rtsp://")
 SILENCE_S = 1.5
@@ -58,7 +57,7 @@ class Camera(LiveSource):
         self._target = _parse(target)
         self._settings = CaptureSettings(self._target, width, height, rate_hz, OPEN_TIMEOUT_MS, READ_TIMEOUT_MS)
         self._clock = clock
-        self._shown = "camera " + re.sub(r"//[^/@]*@", "//", target)  # a password does not belong in a log
+        self._shown = f"camera {without_password(target)}"
         self._last_image: NDArray[np.uint8] | None = None
 
     def _run(self) -> None:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from mmal_ros.files import unzipped
 from mmal_ros.sensors.source import SourceError
 
 SIGNAL_FILES = ("ACC.csv", "BVP.csv", "EDA.csv", "TEMP.csv", "IBI.csv")
@@ -90,7 +91,7 @@ def _in_zip(path: Path) -> Iterator[tuple[str, bytes]]:
             for member in archive.infolist():
                 _check_member(member.filename, stat.S_ISLNK(member.external_attr >> 16), path)
                 if _export_name(member.filename):
-                    yield member.filename, archive.read(member)
+                    yield member.filename, unzipped(archive, member)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise SourceError(f"{path.name} cannot be unpacked ({error}); copy it again from its origin") from error
 

@@ -96,6 +96,7 @@ def test_one_may_keep_what_is_live_although_it_is_worse(group, tmp_path):
         (("P017", "--sessions", "2026-11-19_P017_01"), "'2026-11-19_P017_01' is no session; there are"),
         (("P017", "--from", "nowhere"), "nowhere is no model set"),
         (("Anna Berg",), "'Anna Berg' is no code of a participant"),
+        (("P017", "--lead", "Anna Berg"), "'Anna Berg' is no code of a coder"),
         (("P017", "--sessions-dir", "nowhere"), "there is no session in it yet"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -171,7 +172,8 @@ def test_pictures_and_sound_are_listened_to_as_privacy_allows(ros, tmp_path):
 
 
 def test_a_session_that_cannot_begin_is_refused_with_the_reason(ros, tmp_path):
-    with node_process("recorder_node", sessions=tmp_path):
+    reports = ros.listen(DIAGNOSTICS)
+    with node_process("recorder_node", sessions=tmp_path) as process:
         ros.activate("recorder_node")
         assert "is no code of a participant" in start(ros).message
         assert "is no code of a participant" in start(ros, participant="Anna Berg").message
@@ -180,7 +182,13 @@ def test_a_session_that_cannot_begin_is_refused_with_the_reason(ros, tmp_path):
             in start(ros, participant="P1", privacy="some").message
         )
         assert start(ros, participant="P1").success
-        assert "is being recorded; stop it first" in start(ros, participant="P2").message
+        assert "_P1_01 is being recorded; stop it first" in start(ros, participant="P2").message
+        wait_until(lambda: message_of(reports, "session") == "recording", 10)
+        process.terminate()
+        log = process.communicate(timeout=20)[1]
+    assert "_…_01 is being recorded" in log  # and nothing of whom
+    assert "'…' is no code of a participant" in log
+    assert not re.search("Anna|_P1_", log + str(reports))
     assert len(list(sessions_in(tmp_path))) == 1
 
 
@@ -206,6 +214,11 @@ def test_the_card_of_a_session_names_devices_and_model():
     assert card.model.startswith("demo/")
     assert (Path(card.model_folder) / "model.json").is_file()
     assert len(card.model_sha256) == 64
+
+
+def test_the_card_of_a_session_keeps_no_password():
+    settings = RecorderParameters(participant="P017", devices=["camera=rtsp://nurse:secret@10.0.0.7/1"])
+    assert session_card(settings, "", "", 10**18, "system").devices == {"camera": "rtsp://10.0.0.7/1"}
 
 
 def test_a_node_that_could_not_begin_is_not_configured(ros, tmp_path):

@@ -101,8 +101,9 @@ os.mkdir("folder")
 print(*resource.getrlimit(resource.RLIMIT_CORE))
 """
 STARTS = {
-    "mmal": "from mmal_ros.cli import app\ntry:\n    app.main()\nexcept SystemExit:\n    pass",
-    "a node": "from mmal_ros.nodes import main\ntry:\n    main.spin(lambda: 1 / 0)\nexcept ArithmeticError:\n    pass",
+    "mmal": "from mmal_ros.cli import main\ntry:\n    main.main()\nexcept SystemExit:\n    pass",
+    "a node": "from mmal_ros.nodes.node_process import spin\nsys.argv = ['a_node']\ntry:\n    spin(lambda: 1 / 0)\n"
+    "except ArithmeticError:\n    pass",
 }
 
 

@@ -106,6 +106,14 @@ def test_who_was_of_one_level_only_is_kept_and_named(folder):
     assert recordings.load(folder).repairs == ("C2 has windows of 'low' only; kept, as such people exist",)
 
 
+def test_a_name_is_no_code_of_a_person(folder):
+    """It would stand in the card of the model, and in reports."""
+    labels = folder / "labels.csv"
+    labels.write_text(labels.read_text().replace("C2,", "Anna Berg,"))
+    with pytest.raises(DataError, match="column 'person': 'Anna Berg' is no code of a participant"):
+        recordings.load(folder)
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from mmal_ros.features.importers.errors import FeatureFileError, shown
 from mmal_ros.features.importers.recognise import hint
+from mmal_ros.files import unzipped
 
 LARGEST_FRAME = 4 << 20
 """Bytes of one JSON file; BODY_25 with face and hands has about 5,000 a person."""
@@ -110,7 +111,7 @@ def _in_zip(path: Path) -> Iterator[_Member]:
 
 
 def _reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
-    return lambda: archive.read(info)
+    return lambda: unzipped(archive, info)
 
 
 def _in_tar(path: Path) -> Iterator[_Member]:

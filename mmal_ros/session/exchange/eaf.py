@@ -6,8 +6,10 @@ Format: ELAN Annotation Format, Max Planck Institute for Psycholinguistics; pymp
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import pympi
 
@@ -86,10 +88,23 @@ def _printable(text: str) -> str:
 def _parsed(path: Path) -> Any:
     if not path.is_file():
         raise SessionError(f"there is no file {path}")
+    _refuse_entities(path)
     try:
         return pympi.Eaf(str(path), suppress_version_warning=True)
     except Exception as error:  # pympi raises whatever it stumbles over
         raise SessionError(f"{path} is no ELAN file, or a damaged one; does it open in ELAN?") from error
+
+
+def _refuse_entities(path: Path) -> None:
+    """ELAN writes no document type; with one, a small file can become a large text, or one of another file."""
+
+    def refuse(*_: object) -> None:
+        raise SessionError(f"{path} has a document type definition, which no ELAN file has; it is not read")
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    with suppress(expat.ExpatError), path.open("rb") as file:  # what is damaged is complained about afterwards
+        parser.ParseFile(file)
 
 
 def _tiers_of(eaf: Any, annotator: str, tier: str | None, path: Path) -> list[str]:

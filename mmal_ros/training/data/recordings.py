@@ -23,6 +23,7 @@ import numpy as np
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Level, Modality
 from mmal_ros.features.names import FEATURE_SETS
 from mmal_ros.features.recording import FeatureRecording, read_recording
+from mmal_ros.session.card import SessionError, checked_code
 from mmal_ros.training.data.columns import Columns, read_columns
 from mmal_ros.training.data.cutting import GAP_S, Segment, cut, middles_s, segment_of
 from mmal_ros.training.data.errors import as_data_error, meant
@@ -93,9 +94,14 @@ def _session(folder: Path, labels: Columns, name: str, rows: list[int]) -> Sessi
     others = [row for row in rows if labels.words[PERSON][row] != labels.words[PERSON][rows[0]]]
     if others:
         raise labels.error(int(labels.lines[others[0]]), PERSON, f"'{name}' is of another person in line {first_line}")
+    person = labels.words[PERSON][rows[0]]
+    try:
+        checked_code(person)  # it stands in cards and reports
+    except SessionError as error:
+        raise labels.error(first_line, PERSON, str(error)) from error
     with as_data_error():
         recording = read_recording(path)
-    session = Session(labels.words[PERSON][rows[0]], name, recording, _segments(labels, rows, recording.start_ns))
+    session = Session(person, name, recording, _segments(labels, rows, recording.start_ns))
     _check_inside(labels, rows, session)
     return session
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def read_group(models: ModelSet) -> GroupModel:
             arrays = {name: file[name] for name in file.files}
         networks = {m.value: _network(arrays, m, len(c.features)) for m, c in models.card.modalities.items()}
         scale = Scale(*({m: arrays[f"scale/{m}/{of}"] for m in models.card.modalities} for of in ("mean", "deviation")))
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         raise ModelError(f"{path} does not hold the weights of this set: {error}") from error
     return GroupModel(networks, scale, part.centred, part.persistence_s, (), NOBODY)
 

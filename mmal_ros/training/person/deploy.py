@@ -15,7 +15,7 @@ from mmal_ros.model_versions import current, next_version, use
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.paths import model_folders
 from mmal_ros.session.agreement import AgreementRule
-from mmal_ros.session.card import SessionError
+from mmal_ros.session.card import SessionError, checked_code
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.training import provenance
 from mmal_ros.training.data.cutting import GAP_S
@@ -90,7 +90,10 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
         SessionError: there is no session, or there are too few labels, or of one level only; nothing is written.
         ModelError: there is nothing to start from, or another process is at it.
     """
+    checked_code(request.participant)
     _check_name(request.participant)
+    if request.lead is not None:  # it stands in the card
+        checked_code(request.lead, "coder")
     sessions = sessions_of(request.participant, request.sessions_root, request.sessions)
     start = group_to_start_from(request.folder, request.group)
     group, steps = read_group(start), len(sessions) + STEPS

@@ -1,0 +1,72 @@
+"""What is written down for later does not say whose session it was."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmal_ros.discretion import without_codes
+from mmal_ros.paths import personal_models_folder
+from mmal_ros.wording import without_password
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MMAL_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-20_P017_01 is being recorded; stop it first",
+        "No space left on device: '/home/lab/mmal/sessions/2026-11-20_P017_01/clips/12.mp4'",
+        "{models}/P017/3/face.onnx cannot be read",
+        "{models}/P017: there is no version '4' in {models}/P017",
+        "'P017 Anna O'Brien' is no code of a participant; expected 1 to 32 letters, digits and '-', for example P018",
+    ],
+)
+def test_codes_and_names_are_left_out_and_the_rest_stays(text: str) -> None:
+    text = text.format(models=personal_models_folder())
+    said = without_codes(text)
+    assert "P017" not in said
+    assert "Anna" not in said
+    assert said[-12:] == text[-12:] or "…" in said[-14:]
+
+
+def test_what_has_no_code_stays_as_it_is() -> None:
+    for text in (
+        "estimates come too slowly",
+        "model demo/2 runs on cpu",
+        "2026-11-20 10:00",
+        "/usr/share/models/demo/2",
+    ):
+        assert without_codes(text) == text
+
+
+PROGRAM = """
+import logging
+from mmal_ros.discretion import log_discreetly
+log_discreetly()
+try:
+    open("/nowhere/2026-11-20_P017_01/session.json")
+except OSError:
+    logging.getLogger("mmal_ros.session.recorder").exception("recording a session")
+logging.getLogger("anything").warning("%s waits", "2026-11-20_P017_01")
+"""
+
+
+def test_a_traceback_in_the_log_has_no_code_either() -> None:
+    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
+    assert "FileNotFoundError" in run.stderr
+    assert "2026-11-20_…_01 waits" in run.stderr
+    assert "P017" not in run.stderr
+
+
+def test_a_password_in_an_address_is_left_out() -> None:
+    assert without_password("rtsp://nurse:secret@10.0.0.7/stream") == "rtsp://10.0.0.7/stream"
+    assert without_password("device:0") == "device:0"
+    assert without_password("http://10.0.0.7/a@b") == "http://10.0.0.7/a@b"
