@@ -48,7 +48,11 @@ class VisionProcess:
     @property
     def status(self) -> SourceStatus:
         """How the camera is; LOST while the process is being started again."""
-        status = replace(self._status, reconnects=self._status.reconnects + self._restarts)
+        status = replace(
+            self._status,
+            dropped=self._status.dropped + self._pictures.dropped,
+            reconnects=self._status.reconnects + self._restarts,
+        )
         if self._heard_s is not None and monotonic_s() - self._heard_s > SILENT_S:
             message = f"the vision process hangs; it is started again if that stays for {GIVE_UP_S:.0f} s"
             return replace(status, state=SourceState.SILENT, message=message)
@@ -197,9 +201,12 @@ class _NewestPicture:
         self._changed = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self.dropped = 0
+        """Pictures that gave way to newer ones."""
 
     def put(self, image: Sample) -> None:
         with self._changed:
+            self.dropped += self._waiting is not None
             self._waiting = image
             self._changed.notify()
             if self._thread is None and not self._closed:

@@ -8,7 +8,6 @@ from enum import IntEnum
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.node import Node
 from std_msgs.msg import Header
 
 from mmal_ros.discretion import without_codes
@@ -98,9 +97,9 @@ class Recent:
 
 
 class Diagnostics:
-    """Publishes what `collect` says, every second while the node lives."""
+    """Publishes what `collect` says, and why the node's last transition failed, every second while the node lives."""
 
-    def __init__(self, node: Node, collect: Callable[[], Iterable[Report]]) -> None:
+    def __init__(self, node: Any, collect: Callable[[], Iterable[Report]]) -> None:
         self._node = node
         self._collect = collect
         self._said: dict[str, str] = {}
@@ -111,6 +110,8 @@ class Diagnostics:
         reports = list(self._collect())
         for report in reports:
             self._log_once(report)
+        if self._node.failure:  # which the node logged as it happened
+            reports.append(Report("node", Health.ERROR, self._node.failure, {}))
         stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(
             DiagnosticArray(header=Header(stamp=stamp), status=[self._to_message(report) for report in reports])

@@ -78,6 +78,7 @@ class EngagementNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model set and make the topics."""
+        self.failure = ""
         try:
             self.settings = parameters.read(self, EngagementParameters)
             self._live = LiveVersion(find_model(self.settings.model))
@@ -129,7 +130,7 @@ class EngagementNode(LifecycleNode):
 
     def _load(self, path: Path) -> ModelSet:
         models = load_model_set(path, self.settings.providers)
-        wanted = PROVIDERS[self.settings.providers[0]]
+        wanted = self._wanted_provider
         for modality, provider in models.providers.items():
             if provider != wanted and not self.settings.allow_fallback:
                 raise ModelError(
@@ -210,6 +211,10 @@ class EngagementNode(LifecycleNode):
         models = self._pipeline.estimator.models
         self._model_info.publish(model_to_message(models, self._provider(models), self.now_ns()))
 
+    @property
+    def _wanted_provider(self) -> str:
+        return PROVIDERS[self.settings.providers[0]]
+
     def _provider(self, models: ModelSet) -> str:
         return ", ".join(sorted(set(models.providers.values())))
 
@@ -242,8 +247,11 @@ class EngagementNode(LifecycleNode):
         """What is wrong with the estimates."""
         if rate_hz < 0.9 * self.settings.rate_hz:
             yield "estimates come too slowly"
+        provider, wanted = self._provider(pipeline.estimator.models), self._wanted_provider
         if pipeline.estimator.fallbacks:
             yield "a GPU failed; running on the CPU"
+        elif provider != wanted:
+            yield f"running on {provider}, not on {wanted}"
         if self._refused:
             yield "another model set was refused"
         stream = pipeline.stream
@@ -252,16 +260,13 @@ class EngagementNode(LifecycleNode):
     def _modality_report(self, pipeline: EngagementPipeline, modality: Modality) -> Report:
         rejected = pipeline.stream.windows.rejected[modality]
         recent = self._rejected[modality].update(rejected)
-        status = self._status(modality)
+        heard = self._latest.modalities[MODALITY_CODES[modality]] if self._latest is not None else None
+        status = STATUS_NAMES[heard.status] if heard is not None else Status.MISSING
         good = status is Status.VALID and not recent
         values = {
+            "age (ms)": f"{heard.age * 1000:.0f}" if heard is not None else "",
             "frames accepted": pipeline.stream.windows.frames_seen[modality],
             "frames rejected": ", ".join(f"{count} {reason}" for reason, count in rejected.items()) or 0,
         }
         message = status.value + (f"; frames rejected: {', '.join(recent)}" if recent else "")
         return Report(modality.value, Health.OK if good else Health.WARN, message, values)
-
-    def _status(self, modality: Modality) -> Status:
-        if self._latest is None:
-            return Status.MISSING
-        return STATUS_NAMES[self._latest.modalities[MODALITY_CODES[modality]].status]

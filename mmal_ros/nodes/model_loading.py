@@ -13,8 +13,8 @@ from rclpy.task import Future
 from mmal_ros.model_card import CURRENT_NAME
 from mmal_ros.models import ModelSet
 
-PERIOD_S = 1.0
-"""How often it is looked for another live version: one `stat`."""
+PERIOD_S = 0.5
+"""How often it is looked for another live version: one `stat`. What is wrong with it must be known within 2 s."""
 
 
 class LiveVersion:

@@ -50,6 +50,7 @@ class RecorderNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read and check the parameters, make topics and services."""
+        self.failure = ""
         try:
             self.settings = parameters.read(self, RecorderParameters)
             self._card(self._trial_code(), "")
@@ -66,6 +67,7 @@ class RecorderNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen; begin to record if told so."""
+        self.failure = ""
         super().on_activate(state)
         self._active = True
         self._model_info = b""

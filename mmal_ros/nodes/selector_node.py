@@ -82,6 +82,7 @@ class SelectorNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load scale and trained criteria, make the topics."""
+        self.failure = ""
         try:
             self.settings = parameters.read(self, SelectorParameters)
             self._use(load_model_set(find_model(self.settings.model)))

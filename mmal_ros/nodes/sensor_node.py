@@ -63,6 +63,7 @@ class SensorNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read and check the parameters, make the topics, load the extractor."""
+        self.failure = ""
         try:
             self.settings = parameters.read(self, self.parameter_class)
             self.spec = parse_spec(self.sensor, self.settings.source)
@@ -76,6 +77,7 @@ class SensorNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the source and begin to publish."""
+        self.failure = ""
         super().on_activate(state)
         if self._extraction is not None:
             try:

@@ -15,7 +15,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import rclpy
+from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from std_msgs.msg import Float64MultiArray
 
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_msgs.msg import ModalityEstimate
@@ -48,7 +52,9 @@ class Watched:
 
     def said(self, part: str) -> str:
         """What engagement_node says of a part now."""
-        arrays = [a for a in self.ros.heard[DIAGNOSTICS.name][-20:] if "/engagement_node: " in a.status[0].name]
+        arrays = [
+            a for a in self.ros.heard[DIAGNOSTICS.name][-20:] if a.status and "/engagement_node: " in a.status[0].name
+        ]
         reports = latest_reports(arrays)
         return reports[part].message if part in reports else ""
 
@@ -145,9 +151,42 @@ def test_a_spoilt_message_is_rejected_and_named_and_the_estimates_go_on(watched,
     assert 1 <= len(lines) <= 6, lines  # once for every state of the modality, not once a message
 
 
+def test_a_damaged_message_is_passed_over(watched, publisher):
+    """Half a message, and bytes that are none: the node neither dies nor stops."""
+    good_again(watched, publisher)
+    before, pid = len(watched.estimates), watched.graph.pid("engagement_node")
+    whole = serialize_message(face())
+    for damaged in (whole[:20], whole[:-3], whole[:4] + b"\xff" * 100, whole[:4], b""):
+        publisher.publish(damaged)
+        time.sleep(0.1)
+    recovered_s = good_again(watched, publisher)
+    keep(Outcome("damaged feature message", "5 cut or senseless ones to `features/face`", None, recovered_s, "those"))
+    went_on(watched.estimates[before:])
+    assert watched.graph.pid("engagement_node") == pid
+
+
+def test_a_publisher_of_another_type_is_not_heard(watched, publisher):
+    """Somebody's own extractor sends doubles: ROS keeps the two apart, and FACE of the real one counts."""
+    good_again(watched, publisher)
+    before, context = len(watched.estimates), rclpy.Context()
+    rclpy.init(context=context)
+    stranger = Node("stranger", namespace="/mmal", context=context)
+    doubles = stranger.create_publisher(Float64MultiArray, FEATURES[FACE].name, 10)
+    for _ in range(10):
+        doubles.publish(Float64MultiArray(data=[1.0] * SIZE))
+        time.sleep(0.05)
+    recovered_s = good_again(watched, publisher)
+    stranger.destroy_node()
+    rclpy.shutdown(context=context)
+    keep(Outcome("features of another message type", "doubles to `features/face`", None, recovered_s))
+    went_on(watched.estimates[before:])
+
+
 def rejections(watched: Watched, reason: str) -> int:
     """How many frames of FACE were rejected for a reason, as /diagnostics count them."""
-    arrays = [a for a in watched.ros.heard[DIAGNOSTICS.name][-20:] if "/engagement_node: " in a.status[0].name]
+    arrays = [
+        a for a in watched.ros.heard[DIAGNOSTICS.name][-20:] if a.status and "/engagement_node: " in a.status[0].name
+    ]
     values = {item.key: item.value for item in latest_reports(arrays)["face"].values}
     counted = [part.split(maxsplit=1) for part in values["frames rejected"].split(", ")]
     return sum(int(words[0]) for words in counted if reason in words[-1])

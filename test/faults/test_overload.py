@@ -1,0 +1,118 @@
+"""Too much to do: sensors that send many times too much, and other programs that take the processors.
+
+A launched graph; estimates keep their rate, what they are made of grows old and that is said, and nothing piles up.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+
+import psutil
+import pytest
+
+from mmal_msgs.msg import ModalityEstimate
+from mmal_ros.datatypes import Modality
+from mmal_ros.nodes.conversions import MODALITY_CODES
+from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT
+from rigs.fault_log import Outcome, keep, seconds_until
+from rigs.launched import Launched
+from rigs.room import CAMERA_RATE_HZ, room
+from rigs.ros import participant, values_of
+
+START_TIMEOUT_S = 60.0
+RATE_HZ = 10
+SETTLE_S = 3.0
+MOST_GROWTH_MB = 60
+"""Of all six processes and the one that sees; a camera's pictures alone would be 9 MB a second."""
+SPANS_S = [6, pytest.param(120, marks=[pytest.mark.soak, pytest.mark.timeout(300)])]
+BUSY = [sys.executable, "-c", "while True: pass"]
+
+
+@pytest.fixture(scope="module")
+def ros():
+    with participant() as someone:
+        someone.listen(ENGAGEMENT)
+        someone.listen(DIAGNOSTICS)
+        yield someone
+
+
+@pytest.fixture(scope="module")
+def graph(ros, tmp_path_factory):
+    """Pictures come four times as fast as NAO's, notifications of the wristband ten times."""
+    home, logs = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("logs")
+    with pytest.MonkeyPatch.context() as patch, room(ros, 4 * CAMERA_RATE_HZ, band_rate=10) as devices:
+        patch.setenv("MMAL_HOME", str(home))
+        with Launched(logs, record="P017", **devices) as graph:
+            seconds_until(lambda: hears(ros, *Modality), START_TIMEOUT_S)
+            time.sleep(SETTLE_S)
+            yield graph
+
+
+def hears(ros, *modalities: Modality) -> bool:
+    estimates = ros.heard[ENGAGEMENT.name]
+    return bool(estimates) and all(
+        estimates[-1].modalities[MODALITY_CODES[m]].status != ModalityEstimate.MISSING for m in modalities
+    )
+
+
+def memory_mb(graph: Launched) -> float:
+    """What all processes of the graph have in memory."""
+    own = [psutil.Process(graph.pid(executable)) for executable in graph.executables]
+    everybody = [*own, *(child for process in own for child in process.children(recursive=True))]
+    return sum(process.memory_info().rss for process in everybody) / 1e6
+
+
+@contextmanager
+def busy_processors():
+    """As many programs as there are processors, each of which takes what it can get, at the usual priority."""
+    with ExitStack() as stack:
+        for _ in range(psutil.cpu_count()):
+            process = stack.enter_context(subprocess.Popen(BUSY))
+            stack.callback(process.kill)
+        yield
+
+
+def watch(ros, graph, span_s: float) -> dict[str, float]:
+    """Let it run for a while; what it was like."""
+    estimates = ros.heard[ENGAGEMENT.name]
+    before, memory = len(estimates), memory_mb(graph)
+    time.sleep(span_s)
+    seen = estimates[before:]
+    assert all(late.window_id == early.window_id + 1 for early, late in pairwise(seen)), "an estimate was missed"
+    heard = [part for message in seen for part in message.modalities if part.status != ModalityEstimate.MISSING]
+    return {
+        "rate_hz": len(seen) / span_s,
+        "oldest_ms": max(part.age for part in heard) * 1000,
+        "growth_mb": memory_mb(graph) - memory,
+        "dropped": int(values_of(ros.heard[DIAGNOSTICS.name], "camera")["dropped"]),
+    }
+
+
+def words(seen: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in seen.items())
+
+
+@pytest.mark.parametrize("span_s", SPANS_S)
+def test_a_camera_four_times_and_a_wristband_ten_times_as_fast(ros, graph, span_s):
+    seen = watch(ros, graph, span_s)
+    keep(Outcome("camera 4x, wristband 10x as fast", f"{span_s} s: {words(seen)}"))
+    assert seen["rate_hz"] > 0.8 * RATE_HZ
+    assert seen["growth_mb"] < MOST_GROWTH_MB
+    assert hears(ros, *Modality)
+
+
+@pytest.mark.parametrize("span_s", SPANS_S)
+def test_other_programs_take_the_processors(ros, graph, span_s):
+    """On top of that; when they are gone, everybody is heard again."""
+    with busy_processors():
+        seen = watch(ros, graph, span_s)
+        aged = values_of(ros.heard[DIAGNOSTICS.name], Modality.FACE)["age (ms)"]
+    recovered_s = seconds_until(lambda: hears(ros, *Modality))
+    keep(Outcome("processors taken by others", f"{span_s} s: {words(seen)}", None, recovered_s))
+    assert seen["rate_hz"] > 0.8 * RATE_HZ
+    assert seen["growth_mb"] < MOST_GROWTH_MB
+    assert float(aged) >= 0
