@@ -30,7 +30,7 @@ from mmal_ros.session.bag_metadata import BagTopic
 from mmal_ros.session.card import SessionCard
 from mmal_ros.session.folder import SessionFolder, sessions_in
 from mmal_ros.session.recorder import OnDisk, SessionRecorder
-from mmal_ros.session.records import Flag, Privacy
+from mmal_ros.session.records import CLIP_LOST, Flag, Privacy
 from mmal_ros.session.salvage import ensure_readable
 from mmal_ros.session.store import SessionStore
 
@@ -49,6 +49,8 @@ class Tally:
     """Killed before there was a session."""
     acknowledged: int = 0
     acknowledged_clips: int = 0
+    clips_lost: int = 0
+    """Of acknowledged flags, and marked as lost."""
     messages: int = 0
     most_lost_s: float = 0.0
     """Of features, between the last one in a bag and the kill."""
@@ -130,17 +132,23 @@ def examine(folder: SessionFolder, acknowledged: list[list[Any]], killed_ns: int
             tally.faults.append(f"{folder.name}: what was acknowledged of window {window} is not there")
         elif withdrawn and folder.clip_of(window).exists():
             tally.faults.append(f"{folder.name}: the clip of window {window} was not deleted")
-        elif clip and not found.withdrawn:
+        elif not found.withdrawn:
             tally.faults += _clip_faults(folder, clip, found)
+            tally.clips_lost += found.clip == CLIP_LOST
+    tally.faults += [f"{part.relative_to(folder.path.parent)} was left behind" for part in folder.path.rglob(".*")]
     tally.acknowledged += len(last)
     tally.acknowledged_clips += sum(bool(clip) for _, clip in last.values())
 
 
-def _clip_faults(folder: SessionFolder, clip: str, flag: Flag) -> list[str]:
-    with av.open(str(folder.path / clip)) as container:
+def _clip_faults(folder: SessionFolder, acknowledged: str, flag: Flag) -> list[str]:
+    """Every flag has a clip that plays, or one that is marked as lost unless it was acknowledged."""
+    if flag.clip == CLIP_LOST and not acknowledged:
+        return []
+    if not flag.clip or acknowledged not in ("", flag.clip):
+        return [f"{folder.name}: the clip of window {flag.window_id} is neither there nor marked as lost"]
+    with av.open(str(folder.path / flag.clip)) as container:
         pictures = sum(1 for _ in container.decode(video=0))
-    right = flag.clip == clip and pictures > 0
-    return [] if right else [f"{folder.name}: {clip} is not what was acknowledged"]
+    return [] if pictures else [f"{folder.name}: {flag.clip} shows nothing"]
 
 
 def run(kills: int, seed: int) -> Tally:

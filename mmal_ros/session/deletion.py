@@ -1,7 +1,9 @@
 """Away with a session, or with everything of a participant: what would go, and that it goes.
 
 Files are unlinked and their folders synchronised, not overwritten: a solid-state disk, and many a file system, writes
-new content elsewhere, so overwriting would prove nothing. Who must be sure keeps the sessions on an encrypted disk.
+new content elsewhere, so overwriting would prove nothing. What was in them stays in free blocks of the disk until these
+are written again or trimmed (`fstrim`, weekly on most systems), names of folders also in the file system's journal.
+Who must be sure keeps the sessions on an encrypted disk.
 What was exported or copied elsewhere is not known here.
 """
 

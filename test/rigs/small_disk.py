@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ AS_ROOT = () if os.geteuid() == 0 else ("sudo", "-n")
 ROOMY = 1_200_000_000
 """A session wants 1 GB to start; what is not used takes no memory."""
 PAGE = 4096
+ATTEMPTS = 50
 
 
 class SmallDisk:
@@ -33,9 +34,13 @@ class SmallDisk:
 
     def leave(self, free: int) -> None:
         """Let so many bytes be free, as when somebody else had taken the rest."""
-        found = os.statvfs(self.path)
-        used = (found.f_blocks - found.f_bfree) * found.f_frsize
-        _run("mount", "-o", f"remount,size={(used + free) // PAGE * PAGE}", str(self.path))
+        for _ in range(ATTEMPTS):
+            found = os.statvfs(self.path)
+            used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            with suppress(subprocess.CalledProcessError):  # somebody has written more in between
+                _run("mount", "-o", f"remount,size={(used + free) // PAGE * PAGE}", str(self.path))
+                return
+        raise AssertionError(f"{self.path} is written to faster than it can be filled")
 
     def fill(self) -> None:
         """Leave nothing, whatever others write or remove meanwhile."""

@@ -4,6 +4,7 @@ import { get, sessionPath } from "./server.js";
 
 export class Review extends EventTarget {
   #acts = []; // what was answered on this page, the newest last: [{window_id, label, note}] as it was before
+  #asking = null; // the question of what stands that was put last and is not answered yet
 
   /** Events: "moved" (another flag), "answered" (the flag in `detail` has another label). */
   constructor(name, coder, outbox) {
@@ -11,7 +12,7 @@ export class Review extends EventTarget {
     Object.assign(this, { name, coder, outbox, session: null, index: 0 });
     outbox.addEventListener("refused", ({ detail }) => this.#refused(detail.item));
     outbox.addEventListener("saved", ({ detail }) => this.#saved(detail.item, detail.answer));
-    outbox.addEventListener("elsewhere", ({ detail }) => this.#elsewhere(detail.item));
+    outbox.addEventListener("elsewhere", ({ detail }) => this.#mine(detail.item) && this.#ask());
   }
 
   /** Read the session; what is still on its way counts as answered. Throws as `get` does. */
@@ -100,25 +101,28 @@ export class Review extends EventTarget {
     return item.session === this.name && item.body.annotator === this.coder ? this.find(item.body.window_id) : null;
   }
 
-  // The server knows what stands below a label that was taken back; later answers still on their way say more.
+  // The server knows what stands, also below a label that was taken back; answers still on their way say more.
   #saved(item, answer) {
     const flag = this.#mine(item);
-    if (!flag || this.#waits(item)) return;
-    if (item.act === "undo" && answer?.label !== undefined) this.#set(flag, answer.label, answer.note);
-    else this.#set(flag, flag.label, flag.note);
+    if (!flag || this.#waits(flag.window_id)) return;
+    this.#set(flag, answer?.label, answer?.note);
+    if (this.#asking) this.#ask();
   }
 
-  // The same coder has said something in another tab: what stands now is shown here, too.
-  async #elsewhere(item) {
-    const flag = this.#mine(item);
-    if (!flag) return;
+  // The same coder has said something in another tab: what stands is asked for, and again if more was said meanwhile.
+  async #ask() {
+    const asking = (this.#asking = {});
     const { flags } = await get(sessionPath(this.name, this.query(this.blind))).catch(() => ({ flags: [] }));
-    const known = flags.find(({ window_id }) => window_id === flag.window_id);
-    if (known && !this.#waits(item)) this.#set(flag, known.label, known.note);
+    if (asking !== this.#asking) return;
+    this.#asking = null;
+    for (const { window_id, label, note } of flags) {
+      const flag = this.find(window_id);
+      if (flag && !this.#waits(window_id) && (flag.label !== label || flag.note !== note)) this.#set(flag, label, note);
+    }
   }
 
-  #waits(item) {
-    return this.outbox.waiting.some((other) => other.body.window_id === item.body.window_id);
+  #waits(window_id) {
+    return this.outbox.waiting.some((item) => item.body.window_id === window_id);
   }
 
   #refused(item) {
