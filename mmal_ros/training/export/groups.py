@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,11 +55,10 @@ def read_group(models: ModelSet) -> GroupModel:
         )
     path = models.folder / part.file
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
         networks = {m.value: _network(arrays, m, len(c.features)) for m, c in models.card.modalities.items()}
         scale = Scale(*({m: arrays[f"scale/{m}/{of}"] for m in models.card.modalities} for of in ("mean", "deviation")))
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    except (NpzError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(f"{path} does not hold the weights of this set: {error}") from error
     return GroupModel(networks, scale, part.centred, part.persistence_s, (), NOBODY)
 
