@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "mmal_ros"
 
 ORDER = (
-    {"datatypes", "files", "wording"},
+    {"datatypes", "files", "npz", "wording"},
     {"sensors", "features", "uncertainty", "paths"},
     {"windowing", "window_columns", "model_card", "discretion"},
     {"schedule", "window_vectors", "onnx_session"},

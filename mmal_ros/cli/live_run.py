@@ -21,7 +21,7 @@ from mmal_ros.cli.view import LiveView
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.model_card import read_card
 from mmal_ros.models import resolve_version
-from mmal_ros.nodes.conversions import estimate_from_message
+from mmal_ros.nodes.conversions import MessageError, estimate_from_message
 from mmal_ros.nodes.graph import Graph, GraphSettings
 from mmal_ros.paths import find_model
 from mmal_ros.sensors.specs import Sensor
@@ -113,7 +113,10 @@ class LiveRun:
         return bool(ended) and (all(ended) if self._options.until_last else any(ended))
 
     def _on_engagement(self, message: Engagement) -> None:
-        estimate, start_ns = estimate_from_message(message), self._graph.start_ns
+        try:
+            estimate, start_ns = estimate_from_message(message), self._graph.start_ns
+        except MessageError:  # of somebody else, not of our graph
+            return
         time_s = (estimate.stamp_ns - start_ns) / NANOSECONDS_PER_SECOND
         if self._ended or not start_ns or time_s <= 0 or time_s > (self._options.duration_s or time_s):
             return

@@ -6,8 +6,6 @@ Per modality `<modality>_stamp_ns` (N,), `_known_ns` (N,), `_values` (N, D), `_v
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmal_ros.datatypes import FeatureFrame, Modality
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FeatureFrame, Modality
 from mmal_ros.features.names import FEATURE_SETS
 from mmal_ros.files import replacing
+from mmal_ros.npz import NpzError, read_npz
 
 FIELDS = ("stamp_ns", "known_ns", "values", "valid", "confidence", "feature_set")
+KINDS = {"stamp_ns": "i", "known_ns": "i", "values": "f", "valid": "b", "confidence": "f"}
+"""What NumPy calls the kinds of number that they are."""
+LONGEST_NS = 7 * 24 * 3600 * NANOSECONDS_PER_SECOND
+"""No recording lasts a week; one that says so would be scored for years."""
 
 
 class RecordingError(ValueError):
@@ -80,14 +83,17 @@ def write_recording(path: Path, start_ns: int, frames: Iterable[tuple[int, Featu
 def read_recording(path: Path) -> FeatureRecording:
     """Read a recording; raises RecordingError."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaks a damaged file
-            content = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+        content = read_npz(path)
+    except NpzError as error:
         raise RecordingError(f"{path} is no recording of features: {error}") from error
-    if "start_ns" not in content:
+    start_ns = content.get("start_ns")
+    if start_ns is None or start_ns.shape or start_ns.dtype.kind != "i":
         raise RecordingError(f"{path} is no recording of features: it has no 'start_ns'")
     present = [modality for modality in Modality if f"{modality}_stamp_ns" in content]
-    return FeatureRecording(int(content["start_ns"]), {m: _columns(path, content, m) for m in present})
+    recording = FeatureRecording(int(start_ns), {m: _columns(path, content, m) for m in present})
+    if any(abs(int(known_ns) - recording.start_ns) > LONGEST_NS for known_ns in _ends(recording)):
+        raise RecordingError(f"{path}: its frames are more than a week away from its beginning")
+    return recording
 
 
 def _columns(path: Path, content: dict[str, NDArray[Any]], modality: Modality) -> dict[str, NDArray[Any]]:
@@ -98,10 +104,21 @@ def _columns(path: Path, content: dict[str, NDArray[Any]], modality: Modality) -
     owner, names = FEATURE_SETS.get(str(columns["feature_set"]), (None, ()))
     if owner is not modality:
         raise RecordingError(f"{path}: '{columns['feature_set']}' is no feature set of {modality}")
-    frames = len(columns["stamp_ns"])
-    if columns["values"].shape != (frames, len(names)) or any(len(columns[n]) != frames for n in FIELDS[1:5]):
+    frames = columns["stamp_ns"].size
+    series = [columns[name] for name in FIELDS if name not in ("values", "feature_set")]
+    if columns["values"].shape != (frames, len(names)) or any(one.shape != (frames,) for one in series):
         raise RecordingError(f"{path}: {modality} has {frames} stamps and values of shape {columns['values'].shape}")
-    return columns
+    for name, kind in KINDS.items():
+        if columns[name].dtype.kind != kind:
+            raise RecordingError(f"{path}: {modality}_{name} holds {columns[name].dtype}")
+    return columns | {"values": columns["values"].astype(np.float32, copy=False)}
+
+
+def _ends(recording: FeatureRecording) -> Iterator[np.int64]:
+    """The first and the last moment of each modality."""
+    for columns in recording.arrays.values():
+        if len(columns["known_ns"]):
+            yield from (columns["known_ns"].min(), columns["known_ns"].max())
 
 
 def _only(columns: dict[str, NDArray[Any]], kept: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:

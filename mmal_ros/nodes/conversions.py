@@ -37,6 +37,10 @@ UNITS = {
 """UCUM codes of the raw signals."""
 
 
+class MessageError(ValueError):
+    """A message that says what cannot be, whoever sent it."""
+
+
 def to_time(stamp_ns: int) -> Time:
     """Nanoseconds since the epoch as a ROS time."""
     seconds, nanoseconds = divmod(stamp_ns, NANOSECONDS_PER_SECOND)
@@ -116,7 +120,8 @@ def model_to_message(models: ModelSet, provider: str, now_ns: int) -> ModelInfo:
 
 
 def estimate_from_message(message: Engagement) -> Estimate:
-    """The estimate in a message."""
+    """The estimate in a message; raises MessageError."""
+    _check_estimate(message)
     parts = {MODALITIES[part.modality]: part for part in message.modalities}
     return Estimate(
         window_id=message.window_id,
@@ -126,10 +131,20 @@ def estimate_from_message(message: Engagement) -> Estimate:
         by_modality={modality: part.probabilities for modality, part in parts.items()},
         confidence={modality: part.confidence for modality, part in parts.items()},
         status={modality: STATUS_NAMES[part.status] for modality, part in parts.items()},
-        age_ns={m: None if math.isnan(p.age) else round(p.age * NANOSECONDS_PER_SECOND) for m, p in parts.items()},
+        age_ns={m: round(p.age * NANOSECONDS_PER_SECOND) if math.isfinite(p.age) else None for m, p in parts.items()},
         frames_seen={modality: part.frames_seen for modality, part in parts.items()},
         model_version=message.model_version,
     )
+
+
+def _check_estimate(message: Engagement) -> None:
+    parts = message.modalities
+    if {part.modality for part in parts} != set(MODALITY_CODES.values()):
+        raise MessageError("an estimate does not speak of each modality once; does another software publish it?")
+    if message.level > Engagement.HIGH or any(part.status not in STATUS_NAMES for part in parts):
+        raise MessageError("an estimate has a level or status that there is none of; does another software publish it?")
+    if not np.isfinite([message.probabilities, *(part.probabilities for part in parts)]).all():
+        raise MessageError("the probabilities of an estimate are no numbers")
 
 
 def query_to_message(decision: Decision) -> Query:

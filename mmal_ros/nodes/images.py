@@ -14,6 +14,8 @@ from mmal_ros.nodes.conversions import to_ns
 
 CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1, "yuv422": 2, "yuv422_yuy2": 2}
 """Bytes per pixel of the encodings that are understood (sensor_msgs/image_encodings.hpp)."""
+PAIRED = 2
+"""Where a pixel has two bytes, two neighbours share their colour."""
 TO_BGR = {
     "rgb8": cv2.COLOR_RGB2BGR,
     "mono8": cv2.COLOR_GRAY2BGR,
@@ -46,7 +48,8 @@ def decode(message: Image) -> NDArray[np.uint8]:
 def _rows(message: Image, channels: int) -> NDArray[np.uint8]:
     """(H, step) bytes: rows may be padded."""
     data: NDArray[Any] = np.frombuffer(message.data, np.uint8)
-    if message.width * channels > message.step or message.height * message.step != len(data) or len(data) == 0:
+    fits = 0 < message.width * channels <= message.step and message.height * message.step == len(data) > 0
+    if not fits or (channels == PAIRED and message.width % 2):
         raise ImageError(
             f"{message.width} x {message.height} pixels of '{message.encoding}' in rows of {message.step} bytes "
             f"do not fit {len(data)} bytes"

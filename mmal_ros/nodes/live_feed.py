@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +15,8 @@ from std_srvs.srv import Trigger
 
 from mmal_msgs.msg import Engagement, ModelInfo, Query, SessionStatus
 from mmal_msgs.srv import FlagNow, GetBudget, StartSession, Unflag
-from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
-from mmal_ros.nodes.conversions import estimate_from_message, to_ns
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Estimate
+from mmal_ros.nodes.conversions import MessageError, estimate_from_message, to_ns
 from mmal_ros.nodes.discovery import start_ros, stay_on_this_computer
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import (
@@ -46,7 +46,7 @@ class GraphFeed:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._engagement: Engagement | None = None
+        self._engagement: Estimate | None = None
         self._model = ""
         self._status: SessionStatus | None = None
         self._flags: dict[int, Query] = {}
@@ -93,10 +93,9 @@ class GraphFeed:
         return self._ask(STOP_SESSION, Trigger.Request(), "recorder_node")
 
     def _estimate(self) -> dict[str, Any]:
-        message = self._engagement
-        if message is None:
+        estimate = self._engagement
+        if estimate is None:
             return {"level": None, "probabilities": None, "modalities": {}, "age_s": None}
-        estimate = estimate_from_message(message)
         age_ns = self._node.get_clock().now().nanoseconds - estimate.stamp_ns
         return {
             "level": None if estimate.level is None else estimate.level.name.lower(),
@@ -112,7 +111,8 @@ class GraphFeed:
         }
 
     def _on_engagement(self, message: Engagement) -> None:
-        self._engagement = message
+        with suppress(MessageError):  # as old as the one before
+            self._engagement = estimate_from_message(message)
 
     def _on_model(self, message: ModelInfo) -> None:
         self._model = f"{message.name}/{message.version}"

@@ -13,6 +13,8 @@ from mmal_ros.sensors.resample import ChannelMixdown
 
 RATE_HZ = 16_000
 NAO_CHANNELS = 4
+RATES_HZ = range(4_000, 400_000)
+"""What a microphone may have; NAO has 48,000."""
 
 
 class NaoAudio:
@@ -28,6 +30,8 @@ class NaoAudio:
 
     def convert(self, message: Any) -> Sample | None:
         """A `microphone` sample, or None while the resampler fills up; raises ValueError for a broken buffer."""
+        if message.frequency not in RATES_HZ:
+            raise ValueError(f"sound of {message.frequency} values a second is none; NAO sends 48000")
         channels = len(message.channelMap) or NAO_CHANNELS
         if (message.frequency, channels) != self._format:
             self._format = (message.frequency, channels)

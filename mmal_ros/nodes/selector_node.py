@@ -17,7 +17,7 @@ from mmal_ros.discretion import without_codes
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.nodes import parameters
-from mmal_ros.nodes.conversions import estimate_from_message, frame_from_message, query_to_message, to_ns
+from mmal_ros.nodes.conversions import MessageError, estimate_from_message, frame_from_message, query_to_message, to_ns
 from mmal_ros.nodes.diagnostics import Diagnostics, Health, Report
 from mmal_ros.nodes.flags_by_people import FlagsByPeople
 from mmal_ros.nodes.model_in_use import folder_of
@@ -152,7 +152,11 @@ class SelectorNode(LifecycleNode):
             return
         self._newest, self._newest_came_s = message, monotonic_s()
         self._count_recorded(_period_ns(message))
-        window = self._windows.window(estimate_from_message(message))
+        try:
+            window = self._windows.window(estimate_from_message(message))
+        except MessageError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=10.0)
+            return
         if window is not None and window.end_ns >= self._started_ns and not self._resting:
             self._publish(*self._selector.offer(window))
 

@@ -18,6 +18,11 @@ SIGNAL_FILES = ("ACC.csv", "BVP.csv", "EDA.csv", "TEMP.csv", "IBI.csv")
 TAGS_FILE = "tags.csv"
 MOST_BYTES = 256 * 1024 * 1024
 """The memory of an E4 holds 60 hours: 180 MB of CSV. What unpacks to more is no recording but a bomb."""
+_DAMAGED_ZIP = (
+    zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError,
+)  # fmt: skip
+_DAMAGED_TAR = (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError, OverflowError, RecursionError)
+"""What the standard library raises about damaged archives."""
 ENDINGS = (".zip", ".tar.gz", ".tgz")
 
 
@@ -42,7 +47,7 @@ def read_export(path: Path) -> dict[str, bytes]:
     try:
         return _pick(members, path)
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _pick(members: Iterator[tuple[str, bytes]], path: Path) -> dict[str, bytes]:
@@ -92,7 +97,7 @@ def _in_zip(path: Path) -> Iterator[tuple[str, bytes]]:
                 _check_member(member.filename, stat.S_ISLNK(member.external_attr >> 16), path)
                 if _export_name(member.filename):
                     yield member.filename, unzipped(archive, member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED_ZIP as error:
         raise SourceError(f"{path.name} cannot be unpacked ({error}); copy it again from its origin") from error
 
 
@@ -107,7 +112,7 @@ def _in_tar(path: Path) -> Iterator[tuple[str, bytes]]:
                 file = archive.extractfile(member) if _export_name(member.name) else None
                 if file is not None:
                     yield member.name, file.read()
-    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+    except _DAMAGED_TAR as error:
         raise SourceError(f"{path.name} cannot be unpacked ({error}); copy it again from its origin") from error
 
 

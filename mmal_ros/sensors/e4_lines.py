@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 
+LATEST_S = 4.1e9
+"""The year 2099: what is later is no time."""
 LONGEST_LINE = 4096
 """Bytes; the list of a few dozen wristbands. A longer line is not this protocol."""
 
@@ -148,6 +150,8 @@ def _parse_measurement(stream: Stream, words: list[str], line: str) -> Measureme
     if len(cells) != 1 + stream.columns:
         raise LineError(f"{line[:60]!r} has {len(cells)} values; expected a time and {stream.columns}")
     time_s, *values = (_number(cell, line) for cell in cells)
+    if not 0 <= time_s <= LATEST_S:
+        raise LineError(f"{line[:60]!r}: {time_s:g} is no time in seconds since 1970")
     for value in values:
         if not stream.lowest <= value <= stream.highest:
             raise LineError(f"{line[:60]!r}: {value:g} is outside of {stream.lowest:g} to {stream.highest:g}")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 SESSION_STRIDE = 1_000_003
 """Between the seeds of two sessions of one person: more than there are people."""
-
-
+LONGEST_SEED = 9
+"""Digits."""
 UNLIKE = "unlike-"
 
 
@@ -27,7 +27,7 @@ def simulated_target(target: str) -> tuple[int, int, bool]:
     """
     person, slash, session = target.removeprefix(UNLIKE).partition("/")
     numbers = (person or "0", session if slash else "1")
-    if not all(number.isdecimal() for number in numbers) or int(numbers[1]) == 0:
+    if not all(number.isdecimal() and len(number) <= LONGEST_SEED for number in numbers) or int(numbers[1]) == 0:
         raise ValueError(
             "the seed must be a whole number, 0 or more, and a session after it 1 or more, for example synthetic:7/2"
         )

@@ -60,6 +60,8 @@ SOUND_BLOCK_MS = 10
 """An estimate waits for the block after its end: short blocks, short delay; half as long costs twice the calls."""
 BACKLOG = {Sensor.CAMERA: 3, Sensor.MICROPHONE: 100, Sensor.WRISTBAND: 200}
 """Samples of a recording that may wait: 0.1 s of pictures, 1 s of sound, some seconds of a wristband."""
+LONGEST_PORT = 5
+"""Digits."""
 RECORDED = ("file", "folder", "synthetic")
 """Schemes whose sources play something made before: they can run faster than real time."""
 
@@ -130,7 +132,8 @@ def server_address(spec: Spec) -> tuple[str, int, str]:
     """Host, port and device of `server:HOST:PORT/DEVICE`; raises SpecError."""
     address, slash, device = spec.target.partition("/")
     host, colon, port = address.rpartition(":")
-    if not (slash and colon and host and device and port.isdecimal() and 0 < int(port) < 65536):
+    is_port = port.isdecimal() and len(port) <= LONGEST_PORT and 0 < int(port) < 65536
+    if not (slash and colon and host and device and is_port):
         raise SpecError(f"wristband '{spec}': write server:HOST:PORT/DEVICE, for example server:127.0.0.1:28000/9ff167")
     return host, int(port), device
 
@@ -175,7 +178,7 @@ def _missing_library(spec: Spec) -> Iterator[None]:
 
 
 def _file(spec: Spec, start_ns: int) -> Source:
-    path = Path(spec.target).expanduser()
+    path = _path(spec)
     if spec.sensor is Sensor.CAMERA:
         from mmal_ros.sensors.video_file import VideoFile
 
@@ -187,6 +190,15 @@ def _file(spec: Spec, start_ns: int) -> Source:
     from mmal_ros.sensors.e4_folder import E4Folder
 
     return E4Folder(path, start_ns)
+
+
+def _path(spec: Spec) -> Path:
+    if not spec.target.isprintable():
+        raise SourceError(f"{spec.sensor} {str(spec)!r}: no file is called so")
+    try:
+        return Path(spec.target).expanduser()
+    except RuntimeError as error:
+        raise SourceError(f"{spec.sensor} '{spec}': nobody here has such a home; write the path in full") from error
 
 
 def _synthetic(spec: Spec, start_ns: int) -> Source:

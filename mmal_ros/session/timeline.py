@@ -6,7 +6,6 @@ anew when it is gone, or when the bag is another one, and may be deleted at any 
 
 from __future__ import annotations
 
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from io import BytesIO
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray, Level, Modality
 from mmal_ros.files import private_folder, replacing
+from mmal_ros.npz import NpzError, read_npz
 from mmal_ros.session.bag_metadata import BAG_FILE
 from mmal_ros.session.cdr import Integers
 from mmal_ros.session.folder import SessionFolder
@@ -143,8 +143,8 @@ class _Trace:
 def _trace(folder: SessionFolder) -> _Trace:
     """As it was derived; where that cannot be used it is derived anew."""
     path = folder.path / DERIVED / TRACE_FILE
-    with suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile), path.open("rb") as opened:
-        file = np.load(opened, allow_pickle=False)
+    with suppress(NpzError, KeyError):
+        file = read_npz(path)
         if file["bag"].tolist() == _bag_state(folder):
             return _Trace(*(file[field.name] for field in fields(_Trace)))
     estimates = read_estimates(folder)

@@ -15,7 +15,7 @@ import pympi
 
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.exchange.coding import Coding
-from mmal_ros.session.exchange.spans import Said, Span, lanes
+from mmal_ros.session.exchange.spans import LONGEST_MS, Said, Span, lanes
 from mmal_ros.session.records import LabelValue
 
 TYPE = "engagement"
@@ -137,16 +137,21 @@ def _annotations(eaf: Any, tier: str, path: Path) -> Iterator[Said]:
     for name, (entry, text) in entries.items():
         place = f"{path}, annotation {name} of tier '{tier}'"
         start_ms, end_ms = (eaf.timeslots.get(slot) for slot in entry[:2])
-        if start_ms is None or end_ms is None or end_ms <= start_ms:
+        if start_ms is None or end_ms is None or not 0 <= start_ms < end_ms <= LONGEST_MS:
             raise SessionError(f"{place} has no beginning and end in time; give it both in ELAN")
-        yield Said(Span(start_ms, end_ms), text, "", place)
+        yield Said(Span(start_ms, end_ms), text or "", "", place)
 
 
 def _aligned(eaf: Any, name: str, path: Path) -> Any:
-    try:
-        return eaf.get_parent_aligned_annotation(name)
-    except KeyError as error:
-        raise SessionError(f"{path}, annotation {name} refers to one that is not there") from error
+    """The one with a beginning and an end that this one refers to; pympi would follow a circle for ever."""
+    followed: set[str] = set()
+    at = name
+    while at not in followed and (tier := eaf.tiers.get(eaf.annotations.get(at))):
+        if at in tier[0]:
+            return tier[0][at]
+        followed.add(at)
+        at = tier[1][at][0] if at in tier[1] else ""
+    raise SessionError(f"{path}, annotation {name} refers to one that is not there, or to itself")
 
 
 def _listed(names: Iterable[str]) -> str:

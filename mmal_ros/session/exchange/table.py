@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.exchange.coding import Coding
-from mmal_ros.session.exchange.spans import Said, Span
+from mmal_ros.session.exchange.spans import LONGEST_MS, Said, Span
 
 NEEDED = ("start_s", "end_s", "value")
 OPTIONAL = ("annotator", "note")
@@ -69,8 +69,10 @@ def _milliseconds(text: str, column: str, place: str) -> int:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise SessionError(f"{place}: {column} is '{text}'; expected seconds from the session's start, such as 12.5")
+    if not 0 <= seconds <= LONGEST_MS / 1000:
+        raise SessionError(
+            f"{place}: {column} is '{text[:40]}'; expected seconds from the session's start, such as 12.5"
+        )
     return round(seconds * 1000)
 
 

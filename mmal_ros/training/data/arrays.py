@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.features.importers.errors import missing_columns
+from mmal_ros.npz import NpzError, read_npz
 from mmal_ros.training.data.columns import Columns
 from mmal_ros.training.data.missing import Values
 from mmal_ros.training.people import DataError
@@ -71,7 +70,6 @@ class Arrays:
 def read_arrays(path: Path) -> Arrays:
     """Read an NPZ file; raises DataError."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:  # np.load leaks a damaged file
-            return Arrays(path, {name: file[name] for name in file.files})
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+        return Arrays(path, read_npz(path))
+    except NpzError as error:
         raise DataError(f"{path} is no NPZ file of arrays, or not a whole one: {error}") from error

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from mmal_ros.datatypes import Modality
 from mmal_ros.files import replacing
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import ModelSet
+from mmal_ros.npz import NpzError, read_npz
 from mmal_ros.training.group.models import GroupModel
 from mmal_ros.training.group.networks import EngagementLSTM
 from mmal_ros.training.people import PersonWindows
@@ -57,11 +56,10 @@ def read_group(models: ModelSet) -> GroupModel:
         )
     path = models.folder / part.file
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_npz(path)
         networks = {m.value: _network(arrays, m, len(c.features)) for m, c in models.card.modalities.items()}
         scale = Scale(*({m: arrays[f"scale/{m}/{of}"] for m in models.card.modalities} for of in ("mean", "deviation")))
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    except (NpzError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(f"{path} does not hold the weights of this set: {error}") from error
     return GroupModel(networks, scale, part.centred, part.persistence_s, (), NOBODY)
 

@@ -1,0 +1,103 @@
+"""Everything that reads what it did not write, against valid inputs that were damaged.
+
+In `make test` every target sees a few examples, always the same. `MMAL_FUZZ_MINUTES=10` lets each run for so many
+minutes on ever new ones: `make fuzz`, which ends with a table. What was found became an example of its target.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+from rigs.fuzzing import MINUTES
+
+RESULTS = Path(os.environ.get("MMAL_FUZZ_RESULTS", ".cache/fuzz.jsonl"))
+MEMORY_BYTES = 2 << 30
+"""So much more than before a target may ask for: the largest documented limit of a reader is half a gigabyte."""
+
+
+@dataclass
+class Target:
+    """What became of one target."""
+
+    name: str
+    examples: int = 0
+    minutes: float = 0.0
+    peak_mib: int = 0
+    finding: str = ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """With `MMAL_FUZZ_MINUTES` again and again until they are over; each time Hypothesis thinks of other examples."""
+    handle = getattr(pyfuncitem.obj, "hypothesis", None)
+    if handle is None or not MINUTES:
+        return None
+    target, test = Target(pyfuncitem.nodeid.partition("fuzz/")[2]), handle.inner_test
+
+    def counted(*args: object, **kwargs: object) -> None:
+        target.examples += 1
+        test(*args, **kwargs)
+
+    handle.inner_test = counted
+    fixtures = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    begin = time.monotonic()
+    _forget_peak()
+    try:
+        while time.monotonic() - begin < 60 * MINUTES:
+            pyfuncitem.obj(**fixtures)
+    except BaseException as error:
+        target.finding = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        handle.inner_test = test
+        target.minutes, target.peak_mib = (time.monotonic() - begin) / 60, _peak_mib()
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        with RESULTS.open("a") as results:
+            results.write(json.dumps(asdict(target)) + "\n")
+    return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if MINUTES:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(round(60 * MINUTES) + 600))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not MINUTES or not RESULTS.is_file():
+        return
+    terminalreporter.write_line("| target | examples | minutes | findings | peak memory |")
+    terminalreporter.write_line("|---|---|---|---|---|")
+    for line in RESULTS.read_text().splitlines():
+        found = Target(**json.loads(line))
+        finding = found.finding.replace("\n", " ").replace("|", "/")[:100] or "none"
+        terminalreporter.write_line(
+            f"| {found.name} | {found.examples:,} | {found.minutes:.1f} | {finding} | {found.peak_mib} MiB |"
+        )
+
+
+@pytest.fixture(autouse=True)
+def _bounded_memory() -> Iterator[None]:
+    """What asks for more memory than any reader should need gets a MemoryError, and the test fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mib() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
