@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -38,8 +39,10 @@ def number_of(picture: np.ndarray) -> int:
 class MjpegCamera:
     """Serves `url` until the context is left; picture n is taken n / rate_hz seconds after the start."""
 
-    def __init__(self, rate_hz: float = 30.0) -> None:
+    def __init__(self, rate_hz: float = 30.0, picture: Callable[[int], np.ndarray] = numbered_picture) -> None:
+        """`picture` makes the n-th one."""
         self.rate_hz = rate_hz
+        self._picture = picture
         self._server: ThreadingHTTPServer | None = None
         self._address = ("127.0.0.1", 0)
         self._started_s = time.monotonic()
@@ -66,6 +69,10 @@ class MjpegCamera:
     def now(self) -> int:
         """Number of the picture that is being taken."""
         return int((time.monotonic() - self._started_s) * self.rate_hz)
+
+    @property
+    def is_off(self) -> bool:
+        return self._server is None
 
     def switch_on(self) -> None:
         """Listen; on the same port as before."""
@@ -94,6 +101,11 @@ class MjpegCamera:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+    def pace(self, rate_hz: float) -> None:
+        """Take more or fewer pictures a second from now on."""
+        self._started_s = time.monotonic() - self.now / rate_hz
+        self.rate_hz = rate_hz
 
     def stall(self) -> None:
         """Send nothing more; connections stay. What is taken meanwhile is lost."""
@@ -133,13 +145,13 @@ class MjpegCamera:
         number = self.now
         while generation == self._generation:
             if self._sending.wait(0.05):
-                _send(request, number if self._frozen_at is None else self._frozen_at)
+                _send(request, self._picture(number if self._frozen_at is None else self._frozen_at))
                 number = number + 1 if self._backlog and number < self.now else max(self.now, number + 1)
                 time.sleep(max(0.0, self._started_s + number / self.rate_hz - time.monotonic()))
 
 
-def _send(request: BaseHTTPRequestHandler, number: int) -> None:
-    jpeg = cv2.imencode(".jpg", numbered_picture(number))[1].tobytes()
+def _send(request: BaseHTTPRequestHandler, picture: np.ndarray) -> None:
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
     head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     request.wfile.write(head.encode() + jpeg + b"\r\n")
     request.wfile.flush()
