@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from mmal_ros.datatypes import Modality
-from rigs.face_pictures import face_picture
+from rigs.face_pictures import face_picture, write_video
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.mjpeg_camera import MjpegCamera
 from rigs.watched_graph import Fault, WatchedGraph, watched_graph
@@ -105,3 +106,18 @@ def test_again_and_again(
     if camera.is_off:
         camera.switch_on()
     graph.endures(fault(camera))
+
+
+@pytest.mark.soak
+def test_a_video_that_is_over_says_so_and_the_estimates_go_on(
+    graph: WatchedGraph, camera: MjpegCamera, tmp_path: Path
+) -> None:
+    """The last test of the file: the camera is exchanged for a recording."""
+    write_video(tmp_path / "short.mp4", pictures=60, rate_hz=RATE_HZ)
+    graph.change_source(f"file:{tmp_path / 'short.mp4'}")
+    seconds_until(lambda: graph.is_well, 60)
+    first = len(graph.estimates)
+    seconds_until(lambda: graph.is_troubled and graph.message == "ended")
+    seconds_until(lambda: graph.is_missing)
+    graph.check_estimates(first, went_missing=True)
+    keep(Outcome("video file ends", "a video of 4 s", None, None))

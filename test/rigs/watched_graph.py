@@ -13,7 +13,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from rcl_interfaces.msg import Log
+from lifecycle_msgs.msg import Transition
+from rcl_interfaces.msg import Log, Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
@@ -25,7 +27,7 @@ from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, START_SESSION, STOP_S
 from mmal_ros.session.folder import SessionFolder
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.model_sets import write_model_set
-from rigs.ros import Participant, latest_reports, message_of, node_process, participant, values_of
+from rigs.ros import NAMESPACE, Participant, latest_reports, message_of, node_process, participant, values_of
 
 LOG = Topic(Log, "/rosout", QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL))
 WELL = b"\x00"
@@ -130,19 +132,29 @@ class WatchedGraph:
         seconds_until(lambda: any(fault.says in line for line in self.complaints()))
         said = self.complaints(logged)
         assert len(said) == len(set(said)), f"said more than once: {said}"
-        self._check_estimates(self.estimates[first:], fault)
+        self.check_estimates(first, went_missing=fault.missing)
         outcome = Outcome(fault.what, fault.provoked, detected_s, recovered_s)
         keep(outcome)
         return outcome
 
-    def _check_estimates(self, estimates: list[Engagement], fault: Fault) -> None:
-        """They went on, and the modalities became stale before they were missing."""
+    def check_estimates(self, first: int, *, went_missing: bool) -> None:
+        """From the first one on they came, and the modalities became stale before they were missing."""
+        estimates = self.estimates[first:]
         due = estimates[-1].window_id - estimates[0].window_id + 1
         assert len(estimates) >= LEAST_SHARE * due, f"{len(estimates)} of {due} estimates came"
-        for modality in self._modalities if fault.missing else ():
+        for modality in self._modalities if went_missing else ():
             course = [self._status(estimate, modality) for estimate in estimates]
             missing = course.index(ModalityEstimate.MISSING)
             assert ModalityEstimate.STALE in course[:missing], f"{modality}: {course}"
+
+    def change_source(self, spec: str) -> None:
+        """Give the sensor's node another SPEC, as one does with `ros2 lifecycle` and `ros2 param`."""
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            assert self.ros.change_state(self._node, transition)
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=spec)
+        request = SetParameters.Request(parameters=[Parameter(name="source", value=value)])
+        self.ros.call(SetParameters, f"{NAMESPACE}/{self._node}/set_parameters", request)
+        self.ros.activate(self._node)
 
     def _all_are(self, status: int) -> bool:
         return bool(self.estimates) and all(
