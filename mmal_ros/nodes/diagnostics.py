@@ -97,7 +97,7 @@ class Diagnostics:
         self._state = state
         self._last_state = state()
         self._due_s = monotonic_s() + PERIOD_S
-        self._said: dict[str, _Said] = {}
+        self._said: dict[str, Said] = {}
         self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos)
         self._timer = node.create_timer(LOOK_S, self._look)
 
@@ -126,7 +126,7 @@ class Diagnostics:
         )
 
     def _log_once(self, report: Report) -> None:
-        said = self._said.setdefault(report.part, _Said(report))
+        said = self._said.setdefault(report.part, Said(report))
         if not said.is_news(report, monotonic_s()):
             return
         logger, text = self._node.get_logger(), f"{report.part}: {report.message}"
@@ -138,7 +138,7 @@ class Diagnostics:
             logger.warning(text)
 
 
-class _Said:
+class Said:
     """What the log has of a part: every trouble once, until the part has been well for a while."""
 
     def __init__(self, first: Report) -> None:

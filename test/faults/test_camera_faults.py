@@ -81,9 +81,9 @@ def test_old_pictures_that_come_after_a_pause_are_dropped_and_counted(graph: Wat
     keep(Outcome("stale pictures after a pause", "MJPEG server sends its back-log", None, recovered_s, lost))
 
 
-@pytest.mark.parametrize("rate_hz", [4.0, 60.0])
+@pytest.mark.parametrize("rate_hz", [3.0, 60.0])
 def test_a_slower_or_a_faster_camera_is_no_trouble(graph: WatchedGraph, camera: MjpegCamera, rate_hz: float) -> None:
-    """At 4 pictures a second BODY is stale in every other estimate: the log says so once."""
+    """At 3 pictures a second BODY is looked for only every 0.7 s, and is still heard."""
     graph.wait_until_steady()
     camera.pace(rate_hz)
     time.sleep(1.0)
@@ -94,7 +94,7 @@ def test_a_slower_or_a_faster_camera_is_no_trouble(graph: WatchedGraph, camera: 
     assert graph.complaints(logged) == []
     said = [line for line in graph.complaints(known, "engagement_node") if "estimates" not in line]
     assert len(said) == len(set(said)), said
-    assert graph.share_heard(first) > 0.8
+    assert graph.share_heard(first) > 0.5
 
 
 @pytest.mark.soak
