@@ -12,7 +12,7 @@ from mmal_ros.sensors.capture import Capture, CaptureSettings, Picture
 from mmal_ros.sensors.source import Clock, LiveSource, SourceError, SourceState, back_off, monotonic_s
 
 SCHEMES = ("http://", "https://", "rtsp://")
-SILENCE_S = 1.5
+SILENCE_S = 1.4
 """After so long without a new picture something is wrong: in time to say so within 2 s."""
 OPEN_TIMEOUT_MS = 5_000
 READ_TIMEOUT_MS = 1_500
