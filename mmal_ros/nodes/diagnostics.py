@@ -1,7 +1,8 @@
-"""Diagnostics: how a node is, on /diagnostics once a second, and in the log once when it changes."""
+"""Diagnostics: how a node is, on /diagnostics once a second and when it changes, and in the log when it changes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -18,6 +19,12 @@ from mmal_ros.sensors.source import SourceState, SourceStatus, monotonic_s
 PERIOD_S = 1.0
 RECENT_S = 10.0
 """How long something that went wrong is worth a word: what comes and goes is said once."""
+LOOK_S = 0.1
+"""How often it is looked whether something has changed: a fault must be known within 2 s, however it is found."""
+CALM_S = 3.0
+"""A part that is well again for less, and then not, goes to and fro; the log says so only once."""
+LEAST_RATE_S = 0.5
+"""Shorter stretches say nothing of a rate."""
 
 
 class Health(IntEnum):
@@ -62,22 +69,24 @@ def source_report(part: str, status: SourceStatus, rates: Mapping[str, float]) -
 
 
 class RateMeter:
-    """Events per second, between one reading and the next."""
+    """Events per second, between one reading and the next; not a number before half a second is over."""
 
     def __init__(self) -> None:
         self._count = 0
         self._since_s = monotonic_s()
+        self._rate = math.nan
 
     def tick(self) -> None:
         """One event."""
         self._count += 1
 
     def read(self) -> float:
-        """The rate since the last reading."""
+        """The rate since the last reading; the same again when that was only just now."""
         now_s = monotonic_s()
-        rate = self._count / max(now_s - self._since_s, 1e-9)
-        self._count, self._since_s = 0, now_s
-        return rate
+        if now_s - self._since_s >= LEAST_RATE_S:
+            self._rate = self._count / (now_s - self._since_s)
+            self._count, self._since_s = 0, now_s
+        return self._rate
 
 
 class Recent:
@@ -97,14 +106,30 @@ class Recent:
 
 
 class Diagnostics:
-    """Publishes what `collect` says, and why the node's last transition failed, every second while the node lives."""
+    """Publishes what `collect` says, and why the node's last transition failed, while the node lives.
 
-    def __init__(self, node: Any, collect: Callable[[], Iterable[Report]]) -> None:
+    Every second, and at once when `state` is another one.
+    """
+
+    def __init__(
+        self, node: Any, collect: Callable[[], Iterable[Report]], state: Callable[[], object] = lambda: None
+    ) -> None:
+        """`state` is asked often: it must be cheap."""
         self._node = node
         self._collect = collect
-        self._said: dict[str, str] = {}
+        self._state = state
+        self._last_state = state()
+        self._due_s = monotonic_s() + PERIOD_S
+        self._said: dict[str, Said] = {}
         self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos)
-        self._timer = steady_timer(node, PERIOD_S, self._publish)
+        self._timer = steady_timer(node, LOOK_S, self._look)
+
+    def _look(self) -> None:
+        state, now_s = self._state(), monotonic_s()
+        if state == self._last_state and now_s < self._due_s:
+            return
+        self._last_state, self._due_s = state, now_s + PERIOD_S
+        self._publish()
 
     def _publish(self) -> None:
         reports = list(self._collect())
@@ -126,14 +151,36 @@ class Diagnostics:
         )
 
     def _log_once(self, report: Report) -> None:
-        if self._said.get(report.part) == report.message:
+        said = self._said.setdefault(report.part, Said(report))
+        if not said.is_news(report, monotonic_s()):
             return
-        recovered = report.part in self._said
-        self._said[report.part] = report.message
         logger, text = self._node.get_logger(), f"{report.part}: {without_codes(report.message)}"
         if report.health is Health.ERROR:
             logger.error(text)
-        elif report.health is Health.WARN:
-            logger.warning(text)
-        elif recovered:
+        elif report.health is Health.OK:
             logger.info(text)
+        else:
+            logger.warning(text)
+
+
+class Said:
+    """What the log has of a part: every trouble once, until the part has been well for a while."""
+
+    def __init__(self, first: Report) -> None:
+        """To be well at first is no news."""
+        self._is_well = True
+        self._well_since_s: float | None = None
+        self._messages = {first.message} if first.health is Health.OK else set()
+
+    def is_news(self, report: Report, now_s: float) -> bool:
+        """Whether this belongs into the log."""
+        is_well = report.health is Health.OK
+        if is_well and not self._is_well:
+            self._well_since_s = now_s if self._well_since_s is None else self._well_since_s
+            if now_s - self._well_since_s < CALM_S:
+                return False
+        self._well_since_s = None
+        before = self._messages if is_well == self._is_well else set()
+        self._is_well = is_well
+        self._messages = {report.message} if is_well else {*before, report.message}
+        return report.message not in before

@@ -54,7 +54,7 @@ class SensorNode(LifecycleNode):
         """Why the last transition failed, in one sentence."""
         self._extraction: Extraction | None = None
         self._rates = {modality: RateMeter() for modality in self.modalities}
-        self._diagnostics = Diagnostics(self, self._reports)
+        self._diagnostics = Diagnostics(self, self._reports, self._state)
 
     @property
     def ended(self) -> bool:
@@ -136,6 +136,10 @@ class SensorNode(LifecycleNode):
         self.get_logger().error(without_codes(self.failure))
         self._end()
         return TransitionCallbackReturn.FAILURE
+
+    def _state(self) -> object:
+        status = self._extraction.status if self._extraction is not None else None
+        return status and (status.state, status.message)
 
     def _reports(self) -> Iterable[Report]:
         if self._extraction is not None:

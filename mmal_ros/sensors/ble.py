@@ -26,7 +26,7 @@ BACKLOG = 1024
 """Samples that wait for a slow reader: half a minute of a wristband that sends 30 packets a second."""
 SCAN_S = 5.0
 CONNECT_S = 10.0
-SILENT_AFTER_S = 1.8
+SILENT_AFTER_S = 1.5
 """Every device here sends at least once a second, and within two seconds it must be said that one does not."""
 RECONNECT_AFTER_S = 4.0
 """A stalled device is not waited for for ever: a new connection starts its stream anew."""
@@ -57,6 +57,7 @@ class BluetoothSource(LiveSource):
         self._clock = clock
         self._newest_data_s = monotonic_s()
         self._has_streamed = False
+        self._others: set[str] = set()  # all that were heard: each scan hears some of them, which is no news
 
     @property
     @abstractmethod
@@ -97,7 +98,7 @@ class BluetoothSource(LiveSource):
     async def _find(self) -> BLEDevice:
         """The device, as soon as it advertises."""
         wanted = self._target.casefold()
-        others: set[str] = set()
+        others = self._others
 
         def is_wanted(device: BLEDevice, advertisement: AdvertisementData) -> bool:
             names = {name for name in (advertisement.local_name, device.name, device.address) if name}

@@ -11,11 +11,11 @@ from mmal_ros.sensors.source import Clock, LiveSource, SourceError, SourceState,
 from mmal_ros.wording import without_password
 
 SCHEMES = ("http://", "https://", "rtsp://")
-SILENCE_S = 1.5
+SILENCE_S = 1.4
 """After so long without a new picture something is wrong: in time to say so within 2 s."""
 OPEN_TIMEOUT_MS = 5_000
 READ_TIMEOUT_MS = 1_500
-POLL_S = 0.2
+POLL_S = 0.1
 """How soon `close` and the watchdog are heeded while nothing comes."""
 OPENING_POLL_S = 0.02
 RELEASE_S = 1.0

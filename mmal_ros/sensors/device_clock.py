@@ -23,12 +23,19 @@ LARGEST_RATE_ERROR = 0.0102
 """1 %, seen from either of the two clocks; crystals stay below 0.01 %, cheap RC oscillators below 1 %."""
 JUMP_NS = 1 * NANOSECONDS_PER_SECOND
 JUMP_PROOF_NS = 2 * NANOSECONDS_PER_SECOND
-"""A back-log after a stall of the link is late, too, but catches up within this time; a jump stays."""
+"""A back-log after a stall of the link is late, too, but catches up; what stays as late for so long is a jump."""
+CATCHING_UP_NS = 50_000_000
+"""What is less late by this is catching up."""
 
 
 class _Point(NamedTuple):
     device_ns: int
     offset_ns: int
+
+
+class _Late(NamedTuple):
+    since_ns: int
+    by_ns: int
 
 
 class DeviceClock:
@@ -39,13 +46,21 @@ class DeviceClock:
     go back. After a reconnection start with a new one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, jump_ns: int = JUMP_NS, jump_proof_ns: int = JUMP_PROOF_NS) -> None:
+        """Smaller limits, of a device whose packets come at once, make up sooner for packets that were lost."""
         self.jumps = 0
-        """How often the device's clock jumped by more than a second and the estimate began anew."""
+        """How often the device's clock jumped and the estimate began anew."""
+        self._jump_ns = jump_ns
+        self._jump_proof_ns = jump_proof_ns
         self._envelope: deque[_Point] = deque()
         self._slope = 0.0
         self._newest_stamp_ns: int | None = None
-        self._late_since_ns: int | None = None
+        self._late: _Late | None = None
+
+    @property
+    def in_doubt(self) -> bool:
+        """What came last is late by more than a jump: it shows only later whether it is one."""
+        return self._late is not None
 
     def to_host(self, device_ns: int, arrival_ns: int) -> int:
         """When, on the host's clock, the value of `device_ns` was measured that arrived at `arrival_ns`.
@@ -58,8 +73,8 @@ class DeviceClock:
             self.jumps += 1
             self._envelope.clear()
             self._slope = 0.0
-            self._late_since_ns = None
-        if self._late_since_ns is None:
+            self._late = None
+        if self._late is None:
             self._learn(_Point(device_ns, arrival_ns - device_ns))
         stamp_ns = self._line_at(device_ns)
         if self._newest_stamp_ns is not None:
@@ -70,13 +85,13 @@ class DeviceClock:
     def _has_jumped(self, device_ns: int, arrival_ns: int, lateness_ns: int) -> bool:
         if not self._envelope:
             return False
-        if lateness_ns < -JUMP_NS or device_ns < self._envelope[-1].device_ns - JUMP_NS:
+        if lateness_ns < -self._jump_ns or device_ns < self._envelope[-1].device_ns - self._jump_ns:
             return True
-        if lateness_ns <= JUMP_NS:
-            self._late_since_ns = None
-        elif self._late_since_ns is None:
-            self._late_since_ns = arrival_ns
-        return self._late_since_ns is not None and arrival_ns - self._late_since_ns > JUMP_PROOF_NS
+        if lateness_ns <= self._jump_ns:
+            self._late = None
+        elif self._late is None or lateness_ns < self._late.by_ns - CATCHING_UP_NS:
+            self._late = _Late(arrival_ns, lateness_ns)
+        return self._late is not None and arrival_ns - self._late.since_ns > self._jump_proof_ns
 
     def _learn(self, point: _Point) -> None:
         """Keep the earliest arrival of each second; a completed second gives a new slope."""

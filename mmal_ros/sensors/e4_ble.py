@@ -36,6 +36,8 @@ STREAMS = {
 COMMAND = uuid_of("3e71")
 BUTTON = uuid_of("3eb2")
 BATTERY = uuid_of("3eb3")
+LOST_NS, LOST_PROOF_NS = 300_000_000, 400_000_000
+"""Packets that stay so late for so long do so because others before them were lost on the air."""
 START_STREAMING = 1
 """The command byte; the time as uint32 LE in seconds since 1970 follows."""
 
@@ -66,7 +68,8 @@ class E4Bluetooth(BluetoothSource):
         return {**signals, BUTTON: self._on_button, BATTERY: self._on_battery}
 
     def _begin(self) -> None:
-        self._clocks = {stream: DeviceClock() for stream in Stream}
+        self._clocks = {stream: DeviceClock(LOST_NS, LOST_PROOF_NS) for stream in Stream}
+        self._waiting: dict[Stream, list[tuple[int, FloatArray]]] = {stream: [] for stream in Stream}
         self._counts = dict.fromkeys(Stream, 0)
         self._bvp_level = 0.0
         self._detector = LayoutDetector()
@@ -98,11 +101,23 @@ class E4Bluetooth(BluetoothSource):
         self._emit_signal(stream, values, arrival_ns)
 
     def _emit_signal(self, stream: Stream, values: FloatArray, arrival_ns: int) -> None:
-        """Stamp by counting: the band's clock is its number of samples, and the newest one has just been sent."""
-        rate_hz = RATE_HZ[stream]
-        newest = self._counts[stream] + len(values) - 1
+        """Stamp by counting: the band's clock is its number of samples, and the newest one has just been sent.
+
+        While it is in doubt whether packets are late or others before them were lost, they wait for their stamps.
+        """
+        clock, waiting = self._clocks[stream], self._waiting[stream]
         self._counts[stream] += len(values)
-        newest_ns = self._clocks[stream].to_host(newest * NANOSECONDS_PER_SECOND // rate_hz, arrival_ns)
+        device_ns = (self._counts[stream] - 1) * NANOSECONDS_PER_SECOND // RATE_HZ[stream]
+        host_ns = clock.to_host(device_ns, arrival_ns)
+        waiting.append((device_ns, values))
+        if clock.in_doubt:
+            return
+        for newest_ns, values in waiting:
+            self._emit_stamped(stream, values, host_ns - (device_ns - newest_ns))
+        waiting.clear()
+
+    def _emit_stamped(self, stream: Stream, values: FloatArray, newest_ns: int) -> None:
+        rate_hz = RATE_HZ[stream]
         first_ns = newest_ns - round((len(values) - 1) * NANOSECONDS_PER_SECOND / rate_hz)
         self._emit(Sample(stream.value, first_ns, values, float(rate_hz)))
 

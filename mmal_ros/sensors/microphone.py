@@ -148,7 +148,9 @@ class Microphone(LiveSource):
             self._update(count="received")
             self._update(count="dropped")
             return
-        self._emit(Sample("microphone", stamp_ns, values, self._rate_hz))
         self._zeros_s = 0.0 if values.any() else self._zeros_s + len(values) / self._rate_hz
+        sample = Sample("microphone", stamp_ns, values, self._rate_hz)
         if self._zeros_s > MUTED_AFTER_S:
-            self._update(state=SourceState.SILENT, message=MUTED.format(self._device))
+            self._emit(sample, SourceState.SILENT, MUTED.format(self._device))
+        else:
+            self._emit(sample)

@@ -7,6 +7,7 @@ from mmal_ros.sensors.source import LiveSource, SourceState, monotonic_s
 
 SILENCE_S = 1.5
 """Nothing for this long is reported: within the 2 s in which a fault must be known, and longer than a hiccup."""
+POLL_S = 0.1
 
 
 class PushedSource(LiveSource):
@@ -26,6 +27,6 @@ class PushedSource(LiveSource):
 
     def _run(self) -> None:
         self._newest_s = monotonic_s()  # whoever is opened late was not silent before
-        while not self._stop.wait(SILENCE_S / 3):
+        while not self._stop.wait(POLL_S):
             if monotonic_s() - self._newest_s > SILENCE_S:
                 self._update(state=SourceState.SILENT, message=f"nothing comes from {self._origin}; is it running?")

@@ -152,7 +152,7 @@ class LiveSource(Source):
     def _run(self) -> None:
         """Read the device until `_stop` is set."""
 
-    def _emit(self, sample: Sample) -> None:
+    def _emit(self, sample: Sample, state: SourceState = SourceState.STREAMING, message: str = "") -> None:
         """Hand a sample to the reader; never blocks. After the end it is ignored."""
         with self._arrived:
             if self._stop.is_set():
@@ -162,7 +162,7 @@ class LiveSource(Source):
                 self._queue.popleft()
             self._queue.append(sample)
             self._arrived.notify()
-        self._update(count="received", state=SourceState.STREAMING, message="")
+        self._update(count="received", state=state, message=message)
         if late:
             self._update(count="dropped")
 

@@ -27,6 +27,8 @@ from mmal_ros.session.records import CLIP_MARGIN_NS
 DERIVED = "derived"
 TRACE_FILE = "trace.npz"
 LEAST_GAP_NS = 2 * NANOSECONDS_PER_SECOND
+MISSING_STEPS = 4
+"""Values of a curve that lie so many times farther apart than they usually do have a gap between them."""
 DIGITS = 4
 CURVES = {"eda": "eda", "bvp": "pulse", "heart_rate": "heart_rate", "temperature": "temperature", "acc": "movement"}
 """Signal and curve."""
@@ -69,7 +71,8 @@ class Curve:
     """UCUM, for example `uS` or `Cel`."""
     times_s: list[float]
     """From the end of the window: negative before it."""
-    values: list[float]
+    values: Values
+    """None: a gap, over which no line is to be drawn."""
 
 
 def read_timeline(folder: SessionFolder, points: int = 1500) -> Timeline:
@@ -224,4 +227,17 @@ def _curve(signal: RawSignal, zero_ns: int) -> Curve:
     if signal.values.shape[1] > 1:
         values = np.linalg.norm(signal.values, axis=1)
     times_s = (signal.times_ns - zero_ns) / NANOSECONDS_PER_SECOND
-    return Curve(signal.unit, times_s.round(DIGITS).tolist(), values.astype(float).round(DIGITS).tolist())
+    known: Values = values.astype(float).round(DIGITS).tolist()
+    times: list[float] = times_s.round(DIGITS).tolist()
+    for after in reversed(_gaps_before(signal.times_ns)):
+        times.insert(after, round((times[after - 1] + times[after]) / 2, DIGITS))
+        known.insert(after, None)
+    return Curve(signal.unit, times, known)
+
+
+def _gaps_before(times_ns: Integers) -> list[int]:
+    """Before which values something is missing."""
+    steps_ns = np.diff(times_ns)
+    usual_ns = np.median(steps_ns) if len(steps_ns) else 0
+    gaps: list[int] = (np.flatnonzero(steps_ns > MISSING_STEPS * usual_ns) + 1).tolist()
+    return gaps

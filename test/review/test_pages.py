@@ -46,6 +46,23 @@ def test_a_session_that_cannot_be_read_is_named_and_keeps_the_others(visitor: Vi
     expect(page.locator(".problem").last).to_contain_text("session.json")
 
 
+def test_no_line_is_drawn_over_what_the_wristband_did_not_send(visitor: Visitor) -> None:
+    """Two lines, with nothing between them; where the cursor stands in the gap there is no figure."""
+    page = visitor.open("/")
+    line, figure = page.evaluate(
+        """async () => {
+          const { Curves } = await import("/static/curves.js");
+          const place = document.createElement("div");
+          const curves = new Curves(place);
+          curves.draw({ eda: { unit: "uS", times_s: [-3, -2, -1, 0, 1], values: [1, 2, null, 3, 2] } });
+          curves.moveTo(-1);
+          return [place.querySelector(".curve").getAttribute("d"), place.querySelector("output").textContent];
+        }"""
+    )
+    assert (line.count("M"), line.count("L")) == (2, 2)
+    assert figure == "–"
+
+
 def test_a_session_without_clips_is_judged_by_its_curves(visitor: Visitor, sessions: Path) -> None:
     session = make_session(sessions, minutes=1, flags=3, clips=False)
     page = visitor.review(session.name)

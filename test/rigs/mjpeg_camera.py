@@ -30,9 +30,9 @@ def numbered_picture(number: int) -> np.ndarray:
     return np.stack([picture] * 3, axis=2)
 
 
-def numbered_jpeg(number: int) -> bytes:
-    """The same as a file."""
-    return cv2.imencode(".jpg", numbered_picture(number))[1].tobytes()
+def as_jpegs(picture: Callable[[int], np.ndarray]) -> Callable[[int], bytes]:
+    """The same pictures as files."""
+    return lambda number: cv2.imencode(".jpg", picture(number))[1].tobytes()
 
 
 def number_of(picture: np.ndarray) -> int:
@@ -44,7 +44,7 @@ def number_of(picture: np.ndarray) -> int:
 class MjpegCamera:
     """Serves `url` until the context is left; picture n is taken n / rate_hz seconds after the start."""
 
-    def __init__(self, rate_hz: float = 30.0, jpeg: Callable[[int], bytes] = numbered_jpeg) -> None:
+    def __init__(self, rate_hz: float = 30.0, jpeg: Callable[[int], bytes] = as_jpegs(numbered_picture)) -> None:
         """`jpeg` gives picture n."""
         self.rate_hz = rate_hz
         self._jpeg = jpeg
@@ -75,6 +75,10 @@ class MjpegCamera:
         """Number of the picture that is being taken."""
         return int((time.monotonic() - self._started_s) * self.rate_hz)
 
+    @property
+    def is_off(self) -> bool:
+        return self._server is None
+
     def switch_on(self) -> None:
         """Listen; on the same port as before."""
         camera = self
@@ -102,6 +106,11 @@ class MjpegCamera:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+    def pace(self, rate_hz: float) -> None:
+        """Take more or fewer pictures a second from now on."""
+        self._started_s = time.monotonic() - self.now / rate_hz
+        self.rate_hz = rate_hz
 
     def stall(self) -> None:
         """Send nothing more; connections stay. What is taken meanwhile is lost."""

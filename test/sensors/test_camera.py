@@ -14,7 +14,9 @@ from mmal_ros.sensors import camera as camera_module
 from mmal_ros.sensors.backlog import Backlog
 from mmal_ros.sensors.camera import Camera
 from mmal_ros.sensors.source import SourceError, SourceState
-from rigs.mjpeg_camera import MjpegCamera, number_of
+from rigs.fault_log import Outcome, keep
+from rigs.mjpeg_camera import MjpegCamera, number_of, numbered_picture
+from rigs.rtsp_camera import RtspCamera
 
 DETECTED_S = 2.0
 PATIENCE_S = 20.0
@@ -97,6 +99,18 @@ def test_a_stall_is_told_within_two_seconds_and_pictures_come_back(mjpeg: MjpegC
         viewer.sees()
         assert viewer.camera.status.state is SourceState.STREAMING
         assert viewer.camera.status.reconnects >= 1
+
+
+def test_a_stream_over_rtsp_stalls_and_comes_back() -> None:
+    with RtspCamera(numbered_picture) as rtsp, Viewer(rtsp.url) as viewer:
+        viewer.sees(10)
+        rtsp.stall()
+        detected_s = wait_until(lambda: viewer.camera.status.state is SourceState.LOST)
+        assert "stopped sending" in viewer.camera.status.message
+        rtsp.go()
+        recovered_s = wait_until(lambda: viewer.camera.status.state is SourceState.STREAMING)
+        viewer.sees()
+    keep(Outcome("camera's stream stalls", "RTSP server pauses (source only)", detected_s, recovered_s))
 
 
 def test_a_dropped_connection_is_made_again(mjpeg: MjpegCamera) -> None:

@@ -11,16 +11,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mmal_ros.sensors.device_clock import DeviceClock
+from mmal_ros.sensors.e4_ble import LOST_NS, LOST_PROOF_NS
 
 SECOND = 1_000_000_000
 HOST_START = 1_700_000_000 * SECOND
-SETTLING_S = 10.0
+SETTLING_S = 16.0
+"""Until after the first stall: nothing can be extrapolated over 8 s from 5 packets of skin conductance."""
+TIGHT = (LOST_NS, LOST_PROOF_NS)
 PACKET_PERIODS_S = {"acc": 3 / 32, "bvp": 11 / 64, "eda": 6 / 4, "heart rate": 1.0}
 
 
-def replay(device_s: Iterable[float], arrival_s: Iterable[float]) -> tuple[NDArray[np.float64], DeviceClock]:
+def replay(
+    device_s: Iterable[float], arrival_s: Iterable[float], *limits_ns: int
+) -> tuple[NDArray[np.float64], DeviceClock]:
     """The stamps in seconds, on the host's clock."""
-    clock = DeviceClock()
+    clock = DeviceClock(*limits_ns)
     stamps = [
         clock.to_host(round(device * SECOND), HOST_START + round(arrival * SECOND))
         for device, arrival in zip(device_s, arrival_s, strict=True)
@@ -105,6 +110,27 @@ def test_a_back_log_of_ten_seconds_is_no_jump_and_keeps_its_old_stamps() -> None
     truth_s = np.arange(0.0, 60.0, 0.1)
     arrival_s = np.where((truth_s > 30.0) & (truth_s < 40.0), 40.0, truth_s) + 0.003
     stamps_s, clock = replay(truth_s, arrival_s)
+    assert clock.jumps == 0
+    assert np.abs(stamps_s - truth_s).max() < 0.050
+
+
+@pytest.mark.parametrize("lost_s", [0.4, 0.8, 3.0])
+def test_a_band_that_was_out_of_reach_for_a_moment_is_right_again_within_a_second(lost_s: float) -> None:
+    """The link stays, but what was measured meanwhile is lost, so the count falls behind."""
+    truth_s = np.arange(0.0, 60.0, PACKET_PERIODS_S["acc"])
+    heard = (truth_s < 30.0) | (truth_s > 30.0 + lost_s)
+    device_s = np.arange(heard.sum()) * PACKET_PERIODS_S["acc"]
+    truth_s = truth_s[heard]
+    stamps_s, clock = replay(device_s, delivered(truth_s, seed=1, jitter_s=0.01, stall_s=0.0), *TIGHT)
+    assert clock.jumps == 1
+    assert np.abs(stamps_s - truth_s)[truth_s > 31.0 + lost_s].max() < 0.050
+
+
+def test_a_back_log_that_is_delivered_slowly_is_no_jump() -> None:
+    """Twice as fast as it was measured, after 3 s without any."""
+    truth_s = np.arange(0.0, 60.0, 0.1)
+    arrival_s = np.where((truth_s > 30.0) & (truth_s < 36.0), 33.0 + (truth_s - 30.0) / 2, truth_s) + 0.003
+    stamps_s, clock = replay(truth_s, arrival_s, *TIGHT)
     assert clock.jumps == 0
     assert np.abs(stamps_s - truth_s).max() < 0.050
 

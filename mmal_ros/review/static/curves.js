@@ -25,9 +25,10 @@ export class Curves {
     this.to = 3;
   }
 
-  /** Draw `{name: {unit, times_s, values}}`, times from the end of the flagged second; returns whether there are any. */
+  /** Draw `{name: {unit, times_s, values}}`, times from the end of the flagged second; returns whether there are any.
+      A value of null is a gap. */
   draw(curves) {
-    const all = Object.entries(curves ?? {}).filter(([, curve]) => finite(curve).length > 1);
+    const all = Object.entries(curves ?? {}).filter(([, curve]) => curve.values.filter(Number.isFinite).length > 1);
     this.#rows = all.map(([name, curve]) => this.#row(name, curve));
     this.place.replaceChildren(...this.#rows.map((row) => row.node));
     return all.length > 0;
@@ -48,7 +49,7 @@ export class Curves {
   }
 
   #row(name, curve) {
-    const points = finite(curve);
+    const points = curve.times_s.map((time, n) => [time, curve.values[n]]);
     const cursor = drawing("line", { class: "cursor", x1: 0, x2: 0, y1: 0, y2: HEIGHT });
     const plot = drawing(
       "svg",
@@ -66,19 +67,18 @@ export class Curves {
   }
 
   #path(points) {
-    const values = points.map(([, value]) => value);
+    const values = points.map(([, value]) => value).filter(Number.isFinite);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const y = (value) => HEIGHT - 4 - ((value - low) / (high - low || 1)) * (HEIGHT - 8);
-    return points.map(([time, value], n) => `${n ? "L" : "M"}${this.#x(time).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+    const step = (n) => (Number.isFinite(points[n - 1]?.[1]) ? "L" : "M");
+    const draw = ([time, value], n) =>
+      Number.isFinite(value) ? `${step(n)}${this.#x(time).toFixed(1)} ${y(value).toFixed(1)}` : "";
+    return points.map(draw).join("");
   }
-}
-
-function finite(curve) {
-  return curve.times_s.map((time, n) => [time, curve.values[n]]).filter(([, value]) => Number.isFinite(value));
 }
 
 function nearest(points, time) {
   let best = points[0];
   for (const point of points) if (Math.abs(point[0] - time) < Math.abs(best[0] - time)) best = point;
-  return best[1].toPrecision(3).replace(/\.?0+$/, "");
+  return Number.isFinite(best[1]) ? best[1].toPrecision(3).replace(/\.?0+$/, "") : "–";
 }
