@@ -14,6 +14,7 @@ from mmal_ros.extraction import Extraction
 from mmal_ros.nodes.conversions import to_time
 from mmal_ros.nodes.images import ImageError, image_to_sample
 from mmal_ros.nodes.parameters import parameter
+from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
 from mmal_ros.nodes.topics import IMAGE, camera_topic
 from mmal_ros.sensors.specs import Sensor, Spec
@@ -84,4 +85,4 @@ class CameraNode(SensorNode):
 
     def _publish_image(self, stamp_ns: int, jpeg: bytes) -> None:
         header = Header(stamp=to_time(stamp_ns), frame_id=self.sensor.value)
-        self._images.publish(CompressedImage(header=header, format="jpeg", data=jpeg))
+        send(self._images, CompressedImage(header=header, format="jpeg", data=jpeg))

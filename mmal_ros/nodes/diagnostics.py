@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from mmal_ros.discretion import without_codes
+from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import DIAGNOSTICS
 from mmal_ros.sensors.source import SourceState, SourceStatus, monotonic_s
@@ -138,8 +139,9 @@ class Diagnostics:
         if self._node.failure:  # which the node logged as it happened
             reports.append(Report("node", Health.ERROR, self._node.failure, {}))
         stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(
-            DiagnosticArray(header=Header(stamp=stamp), status=[self._to_message(report) for report in reports])
+        send(
+            self._publisher,
+            DiagnosticArray(header=Header(stamp=stamp), status=[self._to_message(report) for report in reports]),
         )
 
     def _to_message(self, report: Report) -> DiagnosticStatus:

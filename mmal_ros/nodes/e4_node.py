@@ -11,6 +11,7 @@ from mmal_ros.datatypes import Modality, Sample
 from mmal_ros.extraction import Extraction, ThreadExtraction
 from mmal_ros.nodes.conversions import sample_to_message
 from mmal_ros.nodes.parameters import parameter
+from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
 from mmal_ros.nodes.topics import SIGNALS
 from mmal_ros.sensors.specs import Sensor, Spec, live_source
@@ -50,4 +51,4 @@ class E4Node(SensorNode):
         return ThreadExtraction(source, PhysiologyExtractor(), self.publish_frame, self._publish_signal)
 
     def _publish_signal(self, sample: Sample) -> None:
-        self._signals[sample.source].publish(sample_to_message(sample, self.sensor.value))
+        send(self._signals[sample.source], sample_to_message(sample, self.sensor.value))

@@ -30,6 +30,7 @@ from mmal_ros.nodes.conversions import (
 from mmal_ros.nodes.diagnostics import Diagnostics, Health, RateMeter, Recent, Report
 from mmal_ros.nodes.model_loading import PERIOD_S, LiveVersion, load_beside
 from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
+from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL
 from mmal_ros.paths import find_model
@@ -171,7 +172,7 @@ class EngagementNode(LifecycleNode):
         for estimate in self._pipeline.due_estimates(self.now_ns()):
             compute_ns = perf_counter_ns() - begin_ns
             self._latest = estimate_to_message(estimate, compute_ns, self.now_ns())
-            self._estimates.publish(self._latest)
+            send(self._estimates, self._latest)
             self._rate.tick()
             begin_ns = perf_counter_ns()
 
@@ -209,7 +210,7 @@ class EngagementNode(LifecycleNode):
     def _announce_model(self) -> None:
         assert self._pipeline is not None
         models = self._pipeline.estimator.models
-        self._model_info.publish(model_to_message(models, self._provider(models), self.now_ns()))
+        send(self._model_info, model_to_message(models, self._provider(models), self.now_ns()))
 
     @property
     def _wanted_provider(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -26,12 +26,12 @@ from mmal_ros.nodes.microphone_node import MicrophoneNode
 from mmal_ros.nodes.parameter_checks import ParameterError
 from mmal_ros.nodes.recorder_node import RecorderNode
 from mmal_ros.nodes.selector_node import SelectorNode
+from mmal_ros.nodes.spinning import spin_until
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, QUERY
 from mmal_ros.sensors.specs import Sensor
 
 START_DELAY_NS = NANOSECONDS_PER_SECOND // 2
 """Recordings begin this long after the nodes are told to start, so that all of them are there."""
-SPIN_TIMEOUT_S = 0.2
 STOP_TIMEOUT_S = 5.0
 NODES = {Sensor.CAMERA: CameraNode, Sensor.MICROPHONE: MicrophoneNode, Sensor.WRISTBAND: E4Node}
 
@@ -71,7 +71,6 @@ class Graph:
         self._settings = settings
         self._heard = ((ENGAGEMENT, on_engagement), (DIAGNOSTICS, on_diagnostics), (QUERY, on_query))
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
         self._nodes: list[Any] = []
         self.start_ns = 0
         """When recordings began."""
@@ -84,6 +83,8 @@ class Graph:
         start_ros()
         try:
             self._executor = SingleThreadedExecutor()
+            spinning = (self._stop.is_set, self._executor)
+            self._thread = threading.Thread(target=spin_until, args=spinning, name="executor", daemon=True)
             self._make_nodes()
             for node in self._nodes:
                 self._transition(node, node.trigger_configure)
@@ -147,13 +148,6 @@ class Graph:
     def _transition(self, node: Any, trigger: Callable[[], TransitionCallbackReturn]) -> None:
         if trigger() is not TransitionCallbackReturn.SUCCESS:
             raise GraphError(node.failure or f"{node.get_name()} did not start; see its log")
-
-    def _spin(self) -> None:
-        try:
-            while not self._stop.is_set():
-                self._executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
-        except ExternalShutdownException:
-            return
 
     def _close(self) -> None:
         self._stop.set()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
@@ -18,6 +18,7 @@ from mmal_msgs.srv import FlagNow, GetBudget, StartSession, Unflag
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Estimate
 from mmal_ros.nodes.conversions import MessageError, estimate_from_message, to_ns
 from mmal_ros.nodes.discovery import start_ros, stay_on_this_computer
+from mmal_ros.nodes.spinning import spin_until
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import (
     ENGAGEMENT,
@@ -35,7 +36,6 @@ ANSWER_TIMEOUT_S = 5.0
 """A recorder makes a folder and a file first."""
 BUDGET_PERIOD_S = 1.0
 MOST_FLAGS = 100
-SPIN_TIMEOUT_S = 0.2
 STOP_TIMEOUT_S = 5.0
 Answer = tuple[bool, str]
 """Whether it was done, and one sentence."""
@@ -172,7 +172,7 @@ def graph_feed(namespace: str) -> Iterator[GraphFeed]:
     executor.add_node(node)
     stop = threading.Event()
     feed = GraphFeed(node)
-    thread = threading.Thread(target=_spin, args=(executor, stop), name="live feed", daemon=True)
+    thread = threading.Thread(target=spin_until, args=(stop.is_set, executor), name="live feed", daemon=True)
     thread.start()
     try:
         yield feed
@@ -182,14 +182,6 @@ def graph_feed(namespace: str) -> Iterator[GraphFeed]:
         node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown(context=context)
-
-
-def _spin(executor: SingleThreadedExecutor, stop: threading.Event) -> None:
-    try:
-        while not stop.is_set():
-            executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
-    except ExternalShutdownException:
-        return
 
 
 def _flag(query: Query) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from mmal_ros.features.audio import EXTRACTORS, audio_extractor
 from mmal_ros.nodes.conversions import sample_to_message
 from mmal_ros.nodes.nao_audio import NaoAudio
 from mmal_ros.nodes.parameters import parameter
+from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
 from mmal_ros.nodes.sound_chunks import SoundChunks
 from mmal_ros.nodes.topics import SOUND, naoqi_audio_topic
@@ -95,7 +96,7 @@ class MicrophoneNode(SensorNode):
         super()._end()
 
     def _publish_sound(self, chunk: Sample) -> None:
-        self._sound.publish(sample_to_message(chunk, self.sensor.value))
+        send(self._sound, sample_to_message(chunk, self.sensor.value))
 
     def _on_robot_audio(self, message: Any) -> None:
         try:

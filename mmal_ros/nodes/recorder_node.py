@@ -19,6 +19,7 @@ from mmal_ros.nodes.parameters import ParameterError
 from mmal_ros.nodes.recorded_topics import ALWAYS, SEEN_AND_HEARD, bag_topic, recorded_topics
 from mmal_ros.nodes.recorder_parameters import RecorderParameters, session_card
 from mmal_ros.nodes.recorder_status import recorded_message, session_report, status_message
+from mmal_ros.nodes.sending import MUST_ARRIVE, send
 from mmal_ros.nodes.session_feed import feed
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import MODEL_INFO, RECORDED, SESSION_STATUS, START_SESSION, STOP_SESSION, Topic
@@ -189,10 +190,10 @@ class RecorderNode(LifecycleNode):
 
     def _acknowledge(self, what: OnDisk) -> None:
         """From the recorder's thread, when it would survive a power cut."""
-        self._recorded.publish(recorded_message(what, self.now_ns()))
+        send(self._recorded, recorded_message(what, self.now_ns()), MUST_ARRIVE)
 
     def _publish_status(self) -> None:
-        self._status.publish(status_message(self.recorder, self.now_ns()))
+        send(self._status, status_message(self.recorder, self.now_ns()))
 
     def _failed(self, error: Exception) -> TransitionCallbackReturn:
         self.failure = str(error)

@@ -17,6 +17,7 @@ from rclpy.node import Node
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, STEP_NS
 from mmal_ros.nodes.discovery import start_ros, stay_on_this_computer
 from mmal_ros.nodes.recorded_topics import recorded_topics
+from mmal_ros.nodes.sending import send
 from mmal_ros.session.bag_reading import Bag
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.records import Privacy
@@ -88,7 +89,7 @@ class ReplayNode(Node):
             message = bytes(data)
             if self._settings.stamps is Stamps.NOW:
                 message = _stamped(message, begin_ns + after_ns - received_ns)
-            self._publishers_of[topic].publish(message)
+            send(self._publishers_of[topic], message)
             published += 1
             progress(received_ns - self.start_ns)
         return published

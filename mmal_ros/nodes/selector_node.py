@@ -22,6 +22,7 @@ from mmal_ros.nodes.diagnostics import Diagnostics, Health, Report
 from mmal_ros.nodes.flags_by_people import FlagsByPeople
 from mmal_ros.nodes.model_in_use import folder_of
 from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
+from mmal_ros.nodes.sending import MUST_ARRIVE, send
 from mmal_ros.nodes.topics import (
     ENGAGEMENT,
     FEATURES,
@@ -215,7 +216,7 @@ class SelectorNode(LifecycleNode):
 
     def _publish(self, *decisions: Decision) -> None:
         for decision in decisions:
-            self._queries.publish(query_to_message(decision))
+            send(self._queries, query_to_message(decision), MUST_ARRIVE)
 
     def _use(self, models: ModelSet) -> None:
         self._models = models

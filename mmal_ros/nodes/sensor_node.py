@@ -16,6 +16,7 @@ from mmal_ros.nodes import parameters
 from mmal_ros.nodes.conversions import frame_to_message
 from mmal_ros.nodes.diagnostics import Diagnostics, RateMeter, Report, source_report
 from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
+from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.topics import FEATURES, Topic
 from mmal_ros.sensors.source import SourceError, SourceState
 from mmal_ros.sensors.specs import Sensor, Spec, SpecError, parse_spec
@@ -115,7 +116,7 @@ class SensorNode(LifecycleNode):
 
     def publish_frame(self, frame: FeatureFrame) -> None:
         """Send a feature frame out; called from the extraction's thread."""
-        self._topics[frame.modality].publish(frame_to_message(frame, self.sensor.value))
+        send(self._topics[frame.modality], frame_to_message(frame, self.sensor.value))
         self._rates[frame.modality].tick()
 
     def _publisher(self, topic: Topic) -> Any:

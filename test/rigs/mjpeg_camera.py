@@ -41,10 +41,13 @@ def number_of(picture: np.ndarray) -> int:
     return int("".join("1" if block else "0" for block in blocks), 2)
 
 
+NUMBERED = as_jpegs(numbered_picture)
+
+
 class MjpegCamera:
     """Serves `url` until the context is left; picture n is taken n / rate_hz seconds after the start."""
 
-    def __init__(self, rate_hz: float = 30.0, jpeg: Callable[[int], bytes] = as_jpegs(numbered_picture)) -> None:
+    def __init__(self, rate_hz: float = 30.0, jpeg: Callable[[int], bytes] = NUMBERED) -> None:
         """`jpeg` gives picture n."""
         self.rate_hz = rate_hz
         self._jpeg = jpeg
