@@ -1,9 +1,12 @@
 """Whether a personalised model may replace the one in use: only if it is better on labels that it has not seen.
 
-The labelled windows are cut into a few stretches of time. For each, a candidate is trained on the labels of the
-others, without those that are near copies of what is held out, and answers the stretch. All answers together are
-compared with those of the model in use on the same windows. What the model in use has learned from is never held out:
-it knows those answers by heart.
+The labelled windows are dealt out in turn, in the order of time, to a few parts. For each, a candidate is trained on
+the labels of the others, without those that are near copies of what is held out, and answers the part. All answers
+together are compared with those of the model in use on the same windows. What the model in use has learned from is
+never held out: it knows those answers by heart.
+
+Parts that were stretches of time instead would refuse what is better: where engagement comes in long blocks, the class
+of a stretch is one that the candidate never saw (benchmarks/bench_acceptance.py; docs/results.md).
 """
 
 from __future__ import annotations
@@ -13,14 +16,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mmal_ros.training.data.cutting import GAP_S
 from mmal_ros.training.group.models import GroupModel
 from mmal_ros.training.metrics import constant, majority, score
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.person.personalise import Personalisation, personalise
 
-STRETCHES = 4
+PARTS = 4
 FEWEST_LABELS = 8
-"""Two labels a stretch: with fewer, the comparison is a throw of dice."""
+"""Two labels a part: with fewer, the comparison is a throw of dice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +74,12 @@ def judge(
     if len(fresh) < FEWEST_LABELS:
         new = " that the model in use has not learned from" if known is not None and known.any() else ""
         return _refused(f"{len(fresh)} labels{new}; {FEWEST_LABELS} are needed to compare")
-    held_out = np.array_split(fresh, STRETCHES)
+    held_out = [fresh[part::PARTS] for part in range(PARTS)]
     learned = [_away_from(pool, labelled, part, gap_s) for part in held_out]
     usable = [i for i, rows in enumerate(learned) if len(rows)]
     if not usable:
         return _refused(f"all labels are within {gap_s:g} s of one another, so none can be held out")
-    fewer = replace(
-        settings, most_windows=settings.most_windows * (STRETCHES - 1) // STRETCHES
-    )  # as many for each label
+    fewer = replace(settings, most_windows=settings.most_windows * (PARTS - 1) // PARTS)  # as many for each label
     candidates = personalise(group, pool, [learned[i] for i in usable], fewer, seed, jobs=jobs)
     tested = np.concatenate([held_out[i] for i in usable])
     answers = [candidates.opinions(pool.take(labelled[held_out[i]])).levels[run] for run, i in enumerate(usable)]
@@ -85,6 +87,14 @@ def judge(
     before, after = score(truth, in_use[tested]), score(truth, np.concatenate(answers))
     always = constant(truth, majority(truth))
     return _verdict(before.f1_present, after.f1_present, always.f1_present, len(tested))
+
+
+def gap_between(group: GroupModel) -> float:
+    """Seconds, 0 to `GAP_S`, that labels learned from are away from those held out.
+
+    `GAP_S`, so that no measurement is shared; less where labels hold for less, for a near copy tells nothing then.
+    """
+    return min(GAP_S, group.persistence_s)
 
 
 def _away_from(

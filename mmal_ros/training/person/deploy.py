@@ -18,7 +18,6 @@ from mmal_ros.session.agreement import AgreementRule
 from mmal_ros.session.card import SessionError, checked_code
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.training import provenance
-from mmal_ros.training.data.cutting import GAP_S
 from mmal_ros.training.data.labelled_sessions import LabelledWindows, labelled_windows, sessions_of
 from mmal_ros.training.export.groups import read_group
 from mmal_ros.training.export.measure import estimates_of
@@ -26,7 +25,7 @@ from mmal_ros.training.export.model_sets import About, of_person, write_model_se
 from mmal_ros.training.group.models import GroupModel
 from mmal_ros.training.metrics import NO_ANSWER
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.person.acceptance import FEWEST_LABELS, Verdict, judge
+from mmal_ros.training.person.acceptance import FEWEST_LABELS, Verdict, gap_between, judge
 from mmal_ros.training.person.participant_folder import alone_in, group_to_start_from, installed, make_files_private
 from mmal_ros.training.person.personalise import PRODUCT, personalise
 
@@ -104,12 +103,15 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
         base = installed(start, request.folder)
         tell(steps - 3, steps, f"comparing with the model in use, on {len(found.labelled)} labels")
         in_use = load_model_set(request.folder)
-        verdict = _compared(group, in_use, found, request.seed)
+        gap_s = gap_between(group)
+        verdict = _compared(group, in_use, found, gap_s, request.seed)
         tell(steps - 2, steps, f"learning from {len(found.labelled)} labels")
         learned = personalise(group, found.windows, [found.labelled], PRODUCT, request.seed, jobs=JOBS)
         tell(steps - 1, steps, "writing the model set")
         version = next_version(request.folder)
-        write_model_set(request.folder / version, of_person(learned), _about(request, base, in_use, found, verdict))
+        write_model_set(
+            request.folder / version, of_person(learned), _about(request, base, in_use, found, verdict, gap_s)
+        )
         make_files_private(request.folder / version)
         switched = verdict.accepted and request.switch
         if switched:
@@ -122,13 +124,13 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
 # --- what it is compared with ------------------------------------------------------------------------------------
 
 
-def _compared(group: GroupModel, in_use: ModelSet, found: LabelledWindows, seed: int) -> Verdict:
+def _compared(group: GroupModel, in_use: ModelSet, found: LabelledWindows, gap_s: float, seed: int) -> Verdict:
     levels = _levels(in_use, found.windows.take(found.labelled))
     learned = {name: set(ends) for name, ends in in_use.card.training.get(LEARNED_FROM, {}).items()}
     blocks, ends_ns = found.windows.blocks[found.labelled].tolist(), found.ends_ns[found.labelled].tolist()
     pairs = zip([found.sessions[block] for block in blocks], ends_ns, strict=True)
     known = np.array([end_ns in learned.get(name, ()) for name, end_ns in pairs])
-    return judge(group, found.windows, found.labelled, levels, PRODUCT, GAP_S, seed, known, JOBS)
+    return judge(group, found.windows, found.labelled, levels, PRODUCT, gap_s, seed, known, JOBS)
 
 
 def _levels(models: ModelSet, windows: PersonWindows) -> NDArray[np.int64]:
@@ -143,7 +145,9 @@ def _levels(models: ModelSet, windows: PersonWindows) -> NDArray[np.int64]:
 # --- what is written ---------------------------------------------------------------------------------------------
 
 
-def _about(request: Request, base: ModelSet, in_use: ModelSet, found: LabelledWindows, verdict: Verdict) -> About:
+def _about(
+    request: Request, base: ModelSet, in_use: ModelSet, found: LabelledWindows, verdict: Verdict, gap_s: float
+) -> About:
     levels = found.windows.labels[found.labelled]
     training: dict[str, Any] = {
         "participant": request.participant,
@@ -154,7 +158,7 @@ def _about(request: Request, base: ModelSet, in_use: ModelSet, found: LabelledWi
         "agreement": f"{request.lead}'s word, else the majority's" if request.lead else "the majority's word",
         "windows": len(found.windows),
         "personalisation": asdict(PRODUCT),
-        "gap_s": GAP_S,
+        "gap_s": round(gap_s, DIGITS),
         "seed": request.seed,
         "compared_with": in_use.card.identity,
         "verdict": verdict.reason,
