@@ -6,7 +6,7 @@ together are compared with those of the model in use on the same windows. What t
 never held out: it knows those answers by heart.
 
 Parts that were stretches of time instead would refuse what is better: where engagement comes in long blocks, the class
-of a stretch is one that the candidate never saw (benchmarks/bench_acceptance.py; docs/results.md).
+of a stretch is one that the candidate never saw (benchmarks/acceptance.py; docs/results.md).
 """
 
 from __future__ import annotations

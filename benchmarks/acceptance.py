@@ -1,8 +1,8 @@
 """Whether a new model should replace the one in use: how often `judge` says what later windows of the person show.
 
-    python benchmarks/bench_acceptance.py swell-kw --folder ../shared/data/swell-kw
-    python benchmarks/bench_acceptance.py stress-predict --folder ../shared/data/stress-predict --gaps 0,20,auto
-    python benchmarks/bench_acceptance.py simulated --folder FOLDER    # PERSON-1.npz and PERSON-2.npz, see --help
+    python benchmarks/acceptance.py swell-kw --folder ../shared/data/swell-kw
+    python benchmarks/acceptance.py stress-predict --folder ../shared/data/stress-predict --gaps 0,20,auto
+    python benchmarks/acceptance.py simulated --folder FOLDER    # PERSON-1.npz and PERSON-2.npz, see --help
 
 For every person and seed the default selector asks for labels in the first part of her time, `judge` compares a
 candidate with the model for everybody on labels held out, and the windows that come later say who was right. Three
