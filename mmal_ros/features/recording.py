@@ -59,6 +59,11 @@ class FeatureRecording:
         """The part that was known up to a moment."""
         return FeatureRecording(self.start_ns, {m: _only(c, c["known_ns"] <= end_ns) for m, c in self.arrays.items()})
 
+    def finite(self) -> FeatureRecording:
+        """Without frames whose values are not all numbers: every window refuses them."""
+        whole = {m: np.isfinite(columns["values"]).all(axis=1) for m, columns in self.arrays.items()}
+        return FeatureRecording(self.start_ns, {m: _only(c, whole[m]) for m, c in self.arrays.items()})
+
 
 def write_recording(path: Path, start_ns: int, frames: Iterable[tuple[int, FeatureFrame]]) -> None:
     """Write (time from which it was known, frame) pairs, completely or not at all."""

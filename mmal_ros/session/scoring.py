@@ -74,7 +74,8 @@ class Rescoring:
 
 def rescore(folder: SessionFolder, models: ModelSet, progress: Progress = lambda done, total: None) -> Rescoring:
     """Score a session again; raises SessionError where its bag cannot be read."""
-    recording, recorded = read_features_and_estimates(folder)
+    everything, recorded = read_features_and_estimates(folder)
+    recording = everything.finite()  # as whoever estimated took it
     heard, unheard = _heard(recording, models.card.feature_sets)
     if not len(recorded):
         scored = columns_of(list(score_recording(_pipeline(models, folder.card()), heard)))

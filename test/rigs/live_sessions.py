@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from pathlib import Path
 
@@ -36,6 +36,7 @@ def record_live(
     missed: Callable[[FeatureFrame], bool] = lambda frame: False,
     rate_hz: float = 10,
     estimates: bool = True,
+    flawed: Callable[[FeatureFrame], Iterable[FeatureFrame]] = lambda frame: (),
 ) -> SessionFolder:
     """A session of the real pipeline.
 
@@ -47,9 +48,11 @@ def record_live(
         missed: which frames the recorder does not hear, though the estimates do.
         rate_hz: estimates per second.
         estimates: whether they are recorded.
+        flawed: what comes besides a frame, just after it, and is refused by whoever estimates.
     """
     folder = new_session(root, "P017", START_NS)
     arrivals = list(merge(*(_arrivals(m, models.card.feature_sets, seconds, before_s) for m in Modality), key=_time))
+    arrivals = [(now_ns, f) for now_ns, frame in arrivals for f in (frame, *flawed(frame))]
     frames = [_frame_message(now_ns, f) for now_ns, f in arrivals if now_ns >= START_NS and not missed(f)]
     made = list(_estimate_messages(models, arrivals, rate_hz)) if estimates else []
     write_bag(folder, [frames, [message for message in made if message.log_ns >= START_NS]])
@@ -89,7 +92,7 @@ def _estimate_messages(models: ModelSet, arrivals: list[Arrival], rate_hz: float
     timer = ((now_ns, None) for now_ns in range(arrivals[0][0], arrivals[-1][0], TIMER_NS))
     for now_ns, frame in merge(arrivals, timer, key=_time):
         if frame is not None:
-            assert pipeline.accept(frame, now_ns) is None
+            pipeline.accept(frame, now_ns)
         for estimate in pipeline.due_estimates(now_ns):
             data = serialize_message(estimate_to_message(estimate, 1_000_000, now_ns))
             yield Message(now_ns + 2_000_000, estimate.stamp_ns, "/mmal/engagement", data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,22 @@ def test_at_another_rate_too(tmp_path: Path, models: ModelSet, rate_hz: float) -
     result = rescore(record_live(tmp_path, models, 10, rate_hz=rate_hz), models)
     assert len(result.recorded) >= 9 * rate_hz
     assert result.equal.all()
+
+
+def test_frames_that_nobody_could_use_change_nothing(tmp_path: Path, models: ModelSet) -> None:
+    """A sensor that says some things twice and others not as numbers: the estimates had refused that."""
+
+    def flawed(frame: FeatureFrame) -> list[FeatureFrame]:
+        again = replace(frame, values=frame.values + 1)
+        broken = replace(frame, stamp_ns=frame.stamp_ns + 1_000_000, values=np.full_like(frame.values, np.nan))
+        return [[broken], [again] * frame.valid, [*[again] * frame.valid, broken], []][frame.stamp_ns // 7 % 4]
+
+    session = record_live(tmp_path, models, flawed=flawed)
+    result = rescore(session, models)
+    assert result.equal.all()
+    assert result.missed == {}
+    in_bag = read_features_and_estimates(session)[0].arrays[Modality.FACE]["values"]
+    assert np.isnan(in_bag).any(axis=1).sum() > 100
 
 
 def test_a_second_opinion_is_asked_again_too(tmp_path: Path) -> None:
@@ -170,7 +187,7 @@ def test_the_command_prints_a_table_with_what_must_be_known(tmp_path: Path, mode
     [
         (["nothing", "--sessions", "."], "mmal: 'nothing' is no session"),
         (["{session}", "--model", "nowhere"], "mmal: nowhere"),
-        (["{session}", "--model", "{model}", "--output", "no/folder/x.csv"], "x.csv cannot be written"),
+        (["{session}", "--model", "{model}", "--output", "no/folder/x.csv"], "the folder no/folder is not there"),
     ],
 )
 def test_what_cannot_be_scored_is_said(
