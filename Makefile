@@ -13,7 +13,7 @@ DEBIAN_RUN := python3-venv python3-dev g++ libgl1 libglib2.0-0 libportaudio2 por
 # A browser, a sound server, a system bus and its tools: the tests use the real ones.
 DEBIAN_TEST := $(DEBIAN_RUN) chromium dbus pulseaudio pulseaudio-utils libasound2-plugins
 
-.PHONY: help demo test lint bench model clean
+.PHONY: help demo test lint fuzz bench model clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -28,6 +28,10 @@ lint: $(VENV)/.test  ## style and types
 	@$(BIN)/ruff check mmal_ros mmal_msgs launch test benchmarks setup.py
 	@$(BIN)/ruff format --check mmal_ros mmal_msgs launch test benchmarks setup.py
 	@$(BIN)/mypy
+
+fuzz: $(VENV)/.test  ## damaged inputs for every reader, MINUTES=10 each, and a table of what was found
+	@rm -f .cache/fuzz.jsonl
+	@MMAL_FUZZ_MINUTES=$(or $(MINUTES),10) nice -n 19 $(BIN)/python -m pytest test/fuzz -q
 
 bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.json
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

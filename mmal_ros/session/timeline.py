@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray, Level, Modality
 from mmal_ros.files import replacing
+from mmal_ros.npz import NpzError, read_npz
 from mmal_ros.session.bag_metadata import BAG_FILE
 from mmal_ros.session.cdr import Integers
 from mmal_ros.session.folder import PRIVATE_FILE, PRIVATE_FOLDER, SessionFolder

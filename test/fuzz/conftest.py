@@ -15,11 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+
 from rigs.fuzzing import MINUTES
 
 RESULTS = Path(os.environ.get("MMAL_FUZZ_RESULTS", ".cache/fuzz.jsonl"))
 MEMORY_BYTES = 2 << 30
 """So much more than before a target may ask for: the largest documented limit of a reader is half a gigabyte."""
+
 
 @dataclass
 class Target:

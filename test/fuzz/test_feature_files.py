@@ -26,7 +26,9 @@ SETS = {Modality.FACE: "mediapipe-face", Modality.PHYSIOLOGY: "e4"}
 
 
 def _table(header: list[str], rows: int, time: str, comma: str = ",") -> str:
-    lines = [comma.join([time, *header])] + [comma.join([f"{n / 30:.3f}", *(["0.5"] * len(header))]) for n in range(rows)]
+    lines = [comma.join([time, *header])] + [
+        comma.join([f"{n / 30:.3f}", *(["0.5"] * len(header))]) for n in range(rows)
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -36,7 +36,9 @@ STAMPS = st.one_of(
 HEADERS = st.builds(Header, stamp=STAMPS)
 SIZES = st.sampled_from([0, 1, 27, 257, 256])
 VALUES = SIZES.flatmap(
-    lambda size: st.tuples(FLOATS, FLOATS).map(lambda two: array.array("f", [two[0]] * (size - 1) + [two[1]] * (size > 0)))
+    lambda size: st.tuples(FLOATS, FLOATS).map(
+        lambda two: array.array("f", [two[0]] * (size - 1) + [two[1]] * (size > 0))
+    )
 )
 NAMES = st.sampled_from([*FEATURE_SETS, "", "no such", "é" * 300])
 

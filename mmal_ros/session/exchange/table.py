@@ -70,7 +70,9 @@ def _milliseconds(text: str, column: str, place: str) -> int:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= LONGEST_MS / 1000:
-        raise SessionError(f"{place}: {column} is '{text[:40]}'; expected seconds from the session's start, such as 12.5")
+        raise SessionError(
+            f"{place}: {column} is '{text[:40]}'; expected seconds from the session's start, such as 12.5"
+        )
     return round(seconds * 1000)
 
 

@@ -18,6 +18,7 @@ from mmal_ros.datatypes import Modality
 from mmal_ros.files import replacing
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import ModelSet
+from mmal_ros.npz import NpzError, read_npz
 from mmal_ros.training.group.models import GroupModel
 from mmal_ros.training.group.networks import EngagementLSTM
 from mmal_ros.training.people import PersonWindows
