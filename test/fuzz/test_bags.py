@@ -164,7 +164,7 @@ def _first_chunk(content: bytes) -> bytes:
 
 def _with_first_chunk(content: bytes, packed: bytes, unpacked: int, checksum: int) -> bytes:
     """The first chunk anew, at the end of the data, and the index that points there."""
-    offset, size = _place_of_first(content)
+    offset, _ = _place_of_first(content)
     begin, end = struct.unpack_from("<QQ", content, offset + RECORD.size)
     start = FOOTER.unpack(content[-FOOTER.size :])[2]
     body = CHUNK_HEADER.pack(begin, end, unpacked, checksum, 4) + b"zstd" + struct.pack("<Q", len(packed)) + packed
