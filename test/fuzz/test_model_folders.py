@@ -62,6 +62,7 @@ def test_a_damaged_graph_whose_hash_is_right(model, made, data):
 @example(b"\xff\xfe", b"")  # ended with a traceback
 @example(b"../P017/2\n", b"")
 @example(b"9" * 5000, b"")
+@example(b"2\0", b"")  # no file can be called so
 def test_damaged_files_of_what_is_live(model, live, history):
     (model / CURRENT_NAME).write_bytes(live)
     (model / HISTORY_NAME).write_bytes(history)

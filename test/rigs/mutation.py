@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -92,7 +93,7 @@ def _damaged_value(draw: DrawFn, value: Any) -> Any:
         return value
     if isinstance(value, dict) and draw(st.booleans()):
         return {**value, draw(odd_words()): 1}
-    return draw(st.one_of(_ODD_VALUES, odd_words()))
+    return deepcopy(draw(st.one_of(_ODD_VALUES, odd_words())))  # or the next damage would damage the choices
 
 
 _ODD_VALUES: SearchStrategy[Any] = st.one_of(
