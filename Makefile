@@ -14,7 +14,7 @@ DEBIAN_RUN := python3-venv python3-dev g++ libgl1 libglib2.0-0 libportaudio2 por
 # A browser, a sound server, a system bus and its tools: the tests use the real ones.
 DEBIAN_TEST := $(DEBIAN_RUN) chromium dbus pulseaudio pulseaudio-utils libasound2-plugins
 
-.PHONY: help demo test lint audit bench soak model clean
+.PHONY: help demo test lint audit fuzz bench soak model clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -32,6 +32,10 @@ lint: $(VENV)/.test  ## style and types
 
 audit: $(VENV)/.audit/bin/pip-audit  ## known vulnerabilities of what constraints.txt pins (asks pypi.org)
 	@$(BIN)/python scripts/audit $<
+
+fuzz: $(VENV)/.test  ## damaged inputs for every reader, MINUTES=10 each, and a table of what was found
+	@rm -f .cache/fuzz.jsonl
+	@MMAL_FUZZ_MINUTES=$(or $(MINUTES),10) nice -n 19 $(BIN)/python -m pytest test/fuzz -q
 
 bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.json
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

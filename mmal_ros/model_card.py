@@ -127,6 +127,8 @@ def read_card(folder: Path) -> ModelCard:
         raise ModelError(f"{folder / CARD_NAME}: {place or 'the file'}: {first['msg']}") from error
     except OSError as error:
         raise ModelError(f"{folder / CARD_NAME} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"{str(folder)!r} is no folder of a model set: {error}") from error
 
 
 def write_card(folder: Path, card: ModelCard) -> None:

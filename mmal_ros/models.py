@@ -174,11 +174,21 @@ def resolve_version(path: Path) -> Path:
         return path
     current = path / CURRENT_NAME
     if current.is_file():
-        folder = path / current.read_text().strip()
-        if (folder / CARD_NAME).is_file():
-            return folder
-        raise ModelError(f"{current} names version '{folder.name}', which is not there")
+        return _live_version(current)
     raise ModelError(f"{path} is no model set: neither {CARD_NAME} nor {CURRENT_NAME} is in it{_suggestion(path)}")
+
+
+def _live_version(current: Path) -> Path:
+    """The folder that `current` names: one beside it, and nothing elsewhere."""
+    try:
+        name = current.read_text().strip()
+        folder = current.parent / name
+        is_there = folder.name == name and (folder / CARD_NAME).is_file()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{current} cannot be read ({error}); `mmal models use` writes it anew") from error
+    if not is_there:
+        raise ModelError(f"{current} names version '{name[:80]}', which is not there")
+    return folder
 
 
 def _suggestion(path: Path) -> str:

@@ -167,6 +167,8 @@ def _table(lines: Sequence[str], skip: int, file: str, layouts: Sequence[Layout]
     body = lines[skip:]
     if not body:
         return np.empty((0, len(layouts)))
+    if not any(line.strip() for line in body):  # NumPy would only warn
+        _refuse_table(body, skip, file, layouts)
     try:
         table = np.loadtxt(io.StringIO("\n".join(body)), np.float64, comments=None, delimiter=",", ndmin=2)
     except ValueError:

@@ -196,9 +196,13 @@ def _path(spec: Spec) -> Path:
     if not spec.target.isprintable():
         raise SourceError(f"{spec.sensor} {str(spec)!r}: no file is called so")
     try:
-        return Path(spec.target).expanduser()
+        path = Path(spec.target).expanduser()
+        path.exists()
+    except OSError as error:
+        raise SourceError(f"{spec.sensor} '{spec.target[:80]}' cannot be read: {error.strerror}") from error
     except RuntimeError as error:
         raise SourceError(f"{spec.sensor} '{spec}': nobody here has such a home; write the path in full") from error
+    return path
 
 
 def _synthetic(spec: Spec, start_ns: int) -> Source:

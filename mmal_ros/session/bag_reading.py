@@ -20,7 +20,7 @@ import zstandard
 from mmal_ros.session.bag_metadata import BAG_FILE
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import SessionFolder
-from mmal_ros.session.salvage import ensure_readable
+from mmal_ros.session.salvage import RECORD_LIMIT_BYTES, ensure_readable
 
 FOREVER_NS = (1 << 63) - 1
 CHANNEL, MESSAGE, CHUNK_INDEX = 0x04, 0x05, 0x08
@@ -38,7 +38,9 @@ CHECKED = 12
 """The last bytes of a file, which its CRC-32 does not cover: itself, and the magic."""
 MAGIC = b"\x89MCAP0\r\n"
 LENGTH = struct.Struct("<I")
-DAMAGE = (struct.error, IndexError, KeyError, UnicodeDecodeError, zstandard.ZstdError, EOFError)
+DAMAGE = (
+    struct.error, IndexError, KeyError, ValueError, OverflowError, MemoryError, zstandard.ZstdError, EOFError,
+)  # fmt: skip
 """What comes of content that is not what it should be."""
 Place = tuple[int, int, int, int]
 Record = tuple[int, int, int]
@@ -158,7 +160,8 @@ def _content(record: bytes) -> memoryview:
     _, _, size, checksum, name_length = CHUNK_HEADER.unpack_from(record, RECORD.size)
     begin = RECORD.size + CHUNK_HEADER.size
     compression, packed = record[begin : begin + name_length], record[begin + name_length + 8 :]
-    if compression not in (b"zstd", b""):
+    told = zstandard.frame_content_size(packed) if compression else len(packed)
+    if compression not in (b"zstd", b"") or max(size, told) > RECORD_LIMIT_BYTES:
         raise EOFError
     data = zstandard.ZstdDecompressor().decompress(packed, max_output_size=size) if compression else packed
     if len(data) != size or (checksum and crc32(data) != checksum):

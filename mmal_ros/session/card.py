@@ -10,11 +10,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.files import replacing
 from mmal_ros.session.records import Privacy
 
 CARD_NAME = "session.json"
 FORMAT = 1
+LATEST_NS = 4_100_000_000 * NANOSECONDS_PER_SECOND
+"""The year 2099."""
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
 
 
@@ -44,17 +47,17 @@ class SessionCard(BaseModel):
     name: str = Field(description="name of the session's folder")
     participant: ParticipantCode = Field(description="a code, never a name")
     start: datetime = Field(description="when recording began")
-    start_ns: int = Field(description="the same, in nanoseconds since the Unix epoch")
+    start_ns: int = Field(ge=0, le=LATEST_NS, description="the same, in nanoseconds since the Unix epoch")
     end: datetime | None = Field(None, description="when recording ended; null: it is running, or was cut off")
-    end_ns: int | None = None
+    end_ns: int | None = Field(None, ge=0, le=LATEST_NS)
     privacy: Privacy
     devices: dict[str, str] = Field(default_factory=dict, description="sensor: SPEC it was started with")
     clock: str = Field("system", description="what stamps were taken from: system, or sim for simulated time")
     model: str = Field("", description="name/version of the model set at the start")
     model_folder: str = Field("", description="where it was loaded from, on the machine that recorded")
     model_sha256: str = Field("", description="hash of its card")
-    rate_hz: float = Field(10.0, description="estimates per second")
-    max_delay_ms: float = Field(40.0, description="how long an estimate waited for a slow modality")
+    rate_hz: float = Field(10.0, ge=0.1, le=100, description="estimates per second")
+    max_delay_ms: float = Field(40.0, ge=0, le=10_000, description="how long an estimate waited for a slow modality")
     policy: str = Field("", description="selector that flagged")
     budget: int = Field(0, description="labels it might ask for")
     software: str = Field(description="version of mmal_ros")

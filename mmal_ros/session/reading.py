@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray, Modality
 from mmal_ros.features.names import FEATURE_SETS, PHYSIOLOGY, SIZES
-from mmal_ros.features.recording import FeatureRecording
+from mmal_ros.features.recording import LONGEST_NS, FeatureRecording
 from mmal_ros.session.bag_reading import Bag, Received
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.cdr import Bytes, CdrError, Integers
@@ -96,8 +96,11 @@ def _read(
         estimated = estimate_columns(received[engagement].data if engagement else [])
     arrays = {modality: of_one for modality, of_one in columns.items() if of_one is not None}
     first_ns = min((int(of_one["known_ns"][0]) for of_one in arrays.values()), default=bag.start_ns)
+    start_ns = folder.card().start_ns
+    if first_ns and abs(first_ns - start_ns) > LONGEST_NS:
+        raise SessionError(f"the card of {folder.name} gives another week as its start than the bag has; mend start_ns")
     _, in_order = np.unique(estimated.stamp_ns, return_index=True)
-    return FeatureRecording(min(folder.card().start_ns, first_ns), arrays), estimated[in_order]
+    return FeatureRecording(min(start_ns, first_ns), arrays), estimated[in_order]
 
 
 def _feature_columns(modality: Modality, received: Received) -> dict[str, NDArray[Any]] | None:

@@ -99,10 +99,7 @@ class SessionStore:
         query = select(_Flag).order_by(_Flag.stamp_ns, _Flag.window_id)
         with self._reading() as session:
             rows = session.scalars(query if withdrawn else query.where(_Flag.withdrawn.is_(False))).all()
-            return [
-                Flag(row.window_id, row.stamp_ns, row.policy, row.reason, row.utility, row.clip, row.withdrawn)
-                for row in rows
-            ]
+            return [_flag_of(row) for row in rows]
 
     def add_label(self, label: Label, request: str) -> bool:
         """Add a label; it is on disk when this returns.
@@ -126,17 +123,7 @@ class SessionStore:
     def labels(self) -> list[Label]:
         """Everything that was ever said, in the order in which it was said."""
         with self._reading() as session:
-            return [
-                Label(
-                    row.window_id,
-                    row.stamp_ns,
-                    row.annotator,
-                    None if row.value is None else LabelValue(row.value),
-                    row.labelled_ns,
-                    row.note,
-                )
-                for row in session.scalars(select(_Label).order_by(_Label.number)).all()
-            ]
+            return [_label_of(row) for row in session.scalars(select(_Label).order_by(_Label.number)).all()]
 
     def standing_labels(self) -> list[Label]:
         """What every coder says of every window by now: the last word of each, in the order of time."""
@@ -170,7 +157,9 @@ class SessionStore:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
-        except (DatabaseError, OSError) as error:
+        except SessionError:
+            raise
+        except (DatabaseError, OSError, ValueError, TypeError, OverflowError) as error:
             reason = getattr(error, "orig", None) or error
             remedy = "; the disk is full: make room, and try again" if is_full(self.path.parent) else ""
             raise SessionError(f"{self.path} cannot be used: {reason}{remedy}") from error
@@ -189,6 +178,19 @@ def standing(labels: Sequence[Label]) -> list[Label]:
         elif words:
             words.pop()
     return sorted((words[-1] for words in said.values() if words), key=lambda word: (word.stamp_ns, word.window_id))
+
+
+def _flag_of(row: _Flag) -> Flag:
+    """SQLite keeps whatever it is given: what is no number raises ValueError or TypeError."""
+    clip = None if row.clip is None else str(row.clip)
+    policy, reason = str(row.policy), str(row.reason)
+    return Flag(int(row.window_id), int(row.stamp_ns), policy, reason, float(row.utility), clip, bool(row.withdrawn))
+
+
+def _label_of(row: _Label) -> Label:
+    value = None if row.value is None else LabelValue(row.value)
+    annotator, note = str(row.annotator), str(row.note)
+    return Label(int(row.window_id), int(row.stamp_ns), annotator, value, int(row.labelled_ns), note)
 
 
 def _columns(label: Label, request: str) -> dict[str, Any]:

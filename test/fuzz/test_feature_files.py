@@ -93,7 +93,7 @@ def test_a_frame_of_openpose_with_damaged_json(tmp_path, content):
 
 def _recording(path: Path) -> bytes:
     frames = [
-        (10**18 + n * 10**8, FeatureFrame(m, 10**18 + n * 10**8, np.ones(len(FEATURE_SETS[s][1]), np.float32), True, 1.0, s))
+        (10**18 + n * 10**8, FeatureFrame(m, 10**18 + n * 10**8, np.ones(len(FEATURE_SETS[s][1]), np.float32), True, 1.0, s))  # noqa: E501
         for n in range(12)
         for m, s in SETS.items()
     ]  # fmt: skip

@@ -51,7 +51,7 @@ EAF = """<?xml version="1.0" encoding="UTF-8"?>
 """
 CIRCLE = EAF.replace('ANNOTATOR="C1">', 'ANNOTATOR="C1" PARENT_REF="second">', 1).replace('REF="a1"', 'REF="a3"')
 NO_WORD = EAF.replace("<ANNOTATION_VALUE>low</ANNOTATION_VALUE>", "")
-LAUGHS = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a0 "ha">%s]><ANNOTATION_DOCUMENT>&a30;</ANNOTATION_DOCUMENT>' % (
+LAUGHS = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a0 "ha">%s]><ANNOTATION_DOCUMENT>&a30;</ANNOTATION_DOCUMENT>' % (  # noqa: UP031
     "".join(f'<!ENTITY a{n} "&a{n - 1};&a{n - 1};">' for n in range(1, 31))
 )
 

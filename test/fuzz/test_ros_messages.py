@@ -70,7 +70,7 @@ SMALL = st.integers(0, 9)
 BYTES = st.one_of(SMALL, st.sampled_from([12, 24, 36, 1 << 16]))
 PICTURES = st.builds(
     Image, header=HEADERS, height=SMALL | st.just(2**32 - 1), width=SMALL | st.just(2**32 - 1),
-    encoding=st.sampled_from([*CHANNELS, "", "16UC1"]), step=BYTES, data=BYTES.map(bytes).map(lambda b: array.array("B", b)),
+    encoding=st.sampled_from([*CHANNELS, "", "16UC1"]), step=BYTES, data=BYTES.map(bytes).map(lambda b: array.array("B", b)),  # noqa: E501
 )  # fmt: skip
 
 
@@ -106,7 +106,7 @@ class Buffer:
 
 
 BUFFERS = st.builds(
-    Buffer, frequency=st.sampled_from([48_000, 16_000, 0, 1, 7, 2**16 - 1]), channelMap=st.lists(st.just(1), max_size=5),
+    Buffer, frequency=st.sampled_from([48_000, 16_000, 0, 1, 7, 2**16 - 1]), channelMap=st.lists(st.just(1), max_size=5),  # noqa: E501
     data=st.integers(0, 4000).map(lambda size: [-32768, 32767, 0, 1] * size), header=HEADERS,
 )  # fmt: skip
 

@@ -27,6 +27,7 @@ WORDS = st.one_of(
 @example(Sensor.CAMERA, "synthetic:" + "9" * 5000)
 @example(Sensor.WRISTBAND, "folder:~nobody-here/x")  # nobody's home
 @example(Sensor.MICROPHONE, "file:\0")
+@example(Sensor.CAMERA, "file:" + "9" * 400)  # longer than any file may be called
 def test_a_spec_is_understood_or_refused(sensor, text):
     try:
         spec = parse_spec(sensor, text)

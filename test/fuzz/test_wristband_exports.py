@@ -81,6 +81,7 @@ def _lying_zip(unpacked_mib: int) -> bytes:
 
 @fuzz(st.sampled_from(list(FILES)).flatmap(lambda name: st.tuples(st.just(name), damaged_text(FILES[name]))))
 @example(("IBI.csv", b""))
+@example(("BVP.csv", f"{START}\n64\n\n".encode()))  # nothing but an empty line
 def test_a_damaged_file_of_an_export(tmp_path, damaged):
     name, content = damaged
     for file, text in FILES.items():

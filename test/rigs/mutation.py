@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,8 +16,8 @@ HUGE = (
 )  # fmt: skip
 """Numbers that no sensor says."""
 ODD_TEXT = (
-    "\0", "\ud800", "\ufeff", "\u2028", "\x85", "é" * 3, "../" * 5, "/dev/zero", "~nobody-here/x", "C:\\x", "'", '"', "\\",
-    "<!--", "{", "[" * 300, "a" * 5000, "%s%n", "\x1b[2J", "\r",
+    "\0", "\ud800", "\ufeff", "\u2028", "\x85", "é" * 3, "../" * 5, "/dev/zero", "~nobody-here/x", "C:\\x", "'", '"',
+    "\\", "<!--", "{", "[" * 300, "a" * 5000, "%s%n", "\x1b[2J", "\r",
 )  # fmt: skip
 """Words that are no words."""
 ODD_BYTES = (
@@ -45,7 +46,7 @@ def damaged_text(valid: str | Sequence[str], most: int = 4) -> SearchStrategy[by
 
 @st.composite
 def damaged_json(draw: DrawFn, valid: Any, most: int = 3) -> bytes:
-    """Values of another kind, keys that are lost, doubled or unknown, numbers beyond all ranges, nesting without end."""
+    """Values of another kind, keys that are lost, doubled or unknown, numbers beyond all ranges, endless nesting."""
     content = json.loads(json.dumps(valid))
     for _ in range(draw(st.integers(1, most))):
         content = _damaged_value(draw, content)
@@ -92,7 +93,7 @@ def _damaged_value(draw: DrawFn, value: Any) -> Any:
         return value
     if isinstance(value, dict) and draw(st.booleans()):
         return {**value, draw(odd_words()): 1}
-    return draw(st.one_of(_ODD_VALUES, odd_words()))
+    return deepcopy(draw(st.one_of(_ODD_VALUES, odd_words())))  # or the next damage would damage the choices
 
 
 _ODD_VALUES: SearchStrategy[Any] = st.one_of(

@@ -10,8 +10,8 @@ from mmal_ros.session.card import SessionError
 from mmal_ros.session.records import WINDOW_NS, LabelValue
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
-LONGEST_MS = 7 * 24 * 3600 * 1000
-"""No session lasts a week: what is later is no time of it."""
+LONGEST_MS = 366 * 24 * 3600 * 1000
+"""A year: somebody may write a large number for "to the end", and what is larger is no time."""
 _WORDS = {
     **{value.value: value for value in LabelValue},
     **{str(key): value for key, value in enumerate(LabelValue, start=1)},

@@ -77,7 +77,7 @@ def read_layout(path: Path) -> TableLayout:
         return TableLayout.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DataError(f"{path}: cannot be opened: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{path}: this is no YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

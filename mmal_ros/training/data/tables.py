@@ -50,6 +50,8 @@ class Table:
 def load(path: Path) -> DataSet:
     """The data set that a YAML describes; raises DataError naming file, line and column."""
     layout = read_layout(path)
+    if not layout.file.isprintable():
+        raise DataError(f"{path}: file: no file is called {layout.file!r}")
     file = path.parent / layout.file
     if file.suffix not in FILES:
         raise DataError(f"{path}: file: '{layout.file}' is not of a kind that is read: {', '.join(FILES)}")
