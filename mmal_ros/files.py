@@ -48,7 +48,7 @@ def unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         zipfile.BadZipFile: it has more, is packed in a way that cannot be unpacked piece by piece, or is damaged.
     """
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise zipfile.BadZipFile(f"'{member.filename}' is packed in an unusual way")
+        raise zipfile.BadZipFile(f"'{member.filename}' is packed in an unusual way: zip it anew")
     with archive.open(member) as file:
         return file.read(member.file_size)
 

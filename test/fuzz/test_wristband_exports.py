@@ -118,7 +118,7 @@ def test_a_damaged_tar(tmp_path, packed_last, content):
 def test_a_bomb_in_another_compression_does_not_fill_the_memory(tmp_path, compression):
     path = tmp_path / "export.zip"
     path.write_bytes(_zip({"ACC.csv": bytes(1 << 20)}, compression))
-    with pytest.raises(SourceError, match="zip the folder in the usual one"):
+    with pytest.raises(SourceError, match="packed in an unusual way: zip it anew"):
         E4Folder(path, 0).open()
 
 
