@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Nodes of these tests, in this and in other processes, hear each other quickly and nobody else's at all.
 os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 200 + 1)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["COLUMNS"] = "120"  # of what commands print, wherever the tests run
 os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "test/rigs/fast_discovery.xml"))
 
 

@@ -93,7 +93,10 @@ def test_one_may_keep_what_is_live_although_it_is_worse(group, tmp_path):
     ("arguments", "sentence"),
     [
         (("P071",), "nothing of P071 was recorded in"),
-        (("P017", "--sessions", "2026-11-19_P017_01"), "'2026-11-19_P017_01' is no session; there are"),
+        (
+            ("P017", "--sessions", "2026-11-19_P017_01"),
+            "'2026-11-19_P017_01' is no session; did you mean '2026-11-20_P017_01'?",
+        ),
         (("P017", "--from", "nowhere"), "nowhere is no model set"),
         (("Anna Berg",), "'Anna Berg' is no code of a participant"),
         (("P017", "--lead", "Anna Berg"), "'Anna Berg' is no code of a coder"),

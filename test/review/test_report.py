@@ -150,7 +150,7 @@ def test_the_command_writes_a_file_that_only_its_owner_reads(session, tmp_path):
     [
         (["--report", "out.html"], "name it"),
         (["nothing", "--report", "out.html"], "'nothing' is no session"),
-        (["{name}", "--report", "/not/there/out.html"], "cannot be written"),
+        (["{name}", "--report", "/not/there/out.html"], "the folder /not/there is not there"),
         (["{name}", "--host", "0.0.0.0"], "--tls-cert"),
     ],
 )

@@ -89,7 +89,7 @@ def test_without_a_second_link_an_empty_token_is_nobodys() -> None:
 def test_a_coders_page_offers_labelling_and_nothing_else(
     browser: Browser, server: ReviewServer, session: SessionFolder
 ) -> None:
-    coder = Visitor(browser, server, CODER_TOKEN)
+    coder = Visitor(browser, server, server.coder_link)
     try:
         page = coder.page
         expect(page.get_by_role("link", name="P017")).to_be_visible()

@@ -41,8 +41,13 @@ class ReviewServer:
 
     @property
     def link(self) -> str:
-        """What `mmal review` prints."""
+        """What `mmal review` prints first."""
         return f"{self.address}/?token={TOKEN}"
+
+    @property
+    def coder_link(self) -> str:
+        """What it prints then."""
+        return f"{self.address}/?token={CODER_TOKEN}"
 
     def start(self) -> None:
         root, models, live = self._parts
@@ -83,7 +88,7 @@ def until(page: Page, expression: str) -> None:
 class Visitor:
     """Somebody with a browser of their own who has opened the printed link; keeps what went wrong in their pages."""
 
-    def __init__(self, browser: Browser, server: ReviewServer, token: str = TOKEN, **options: Any) -> None:
+    def __init__(self, browser: Browser, server: Any, link: str = "", **options: Any) -> None:
         self.server = server
         self.context: BrowserContext = browser.new_context(**{"viewport": LAPTOP, **options})
         self.context.set_default_timeout(PAGE_TIMEOUT_MS)
@@ -91,7 +96,7 @@ class Visitor:
         self.wrong: list[str] = []
         self.elsewhere: list[str] = []
         self.page: Page = self.context.new_page()
-        self.page.goto(f"{server.address}/?token={token}")
+        self.page.goto(link or server.link)
 
     def open(self, path: str) -> Page:
         self.page.goto(self.server.address + path)
