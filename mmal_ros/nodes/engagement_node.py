@@ -265,7 +265,7 @@ class EngagementNode(LifecycleNode):
         status = STATUS_NAMES[heard.status] if heard is not None else Status.MISSING
         good = status is Status.VALID and not recent
         values = {
-            "age (ms)": f"{heard.age * 1000:.0f}" if heard is not None else "",
+            "age (ms)": f"{heard.age * 1000:.0f}" if heard is not None and status is not Status.MISSING else "",
             "frames accepted": pipeline.stream.windows.frames_seen[modality],
             "frames rejected": ", ".join(f"{count} {reason}" for reason, count in rejected.items()) or 0,
         }

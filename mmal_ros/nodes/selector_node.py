@@ -41,6 +41,8 @@ from mmal_ros.selector.live_windows import LiveWindows
 from mmal_ros.selector.registry import DEFAULT, SelectorError
 from mmal_ros.sensors.source import monotonic_s
 
+STALE_S = 3.0
+"""An estimate that came longer ago is not about now: it cannot be flagged."""
 SILENT_S = 0.8
 """An estimate that is later than this is missed: diagnostics, once a second, say so within 2 s."""
 SECONDS_PER_MINUTE = 60
@@ -203,16 +205,22 @@ class SelectorNode(LifecycleNode):
             raise SelectorError("selector_node is not active; activate it first")
         if self._resting:
             raise SelectorError("no session is being recorded; start one first")
-        if self._newest is None or self._silent:
+        if self._newest is None or self._age_s > STALE_S:
             raise SelectorError("no estimates are coming; is engagement_node active?")
         if to_ns(self._newest.header.stamp) < self._started_ns:
             raise SelectorError("the session has only begun; try again in a moment")
         return self._newest
 
     @property
-    def _silent(self) -> bool:
+    def _age_s(self) -> float:
+        """Since the newest estimate came."""
+        return monotonic_s() - self._newest_came_s
+
+    @property
+    def _missed(self) -> bool:
+        """Whether an estimate should have come by now."""
         period_s = _period_ns(self._newest) / NANOSECONDS_PER_SECOND if self._newest is not None else 0.0
-        return monotonic_s() - self._newest_came_s > SILENT_S + period_s
+        return self._age_s > SILENT_S + period_s
 
     def _publish(self, *decisions: Decision) -> None:
         for decision in decisions:
@@ -238,7 +246,7 @@ class SelectorNode(LifecycleNode):
     def _reports(self) -> Iterable[Report]:
         if not self._active:
             return
-        trouble = self._problem or ("no estimates are coming" if self._silent else "")
+        trouble = self._problem or ("no estimates are coming" if self._missed else "")
         selector = self._selector
         yield Report(
             "flags",
