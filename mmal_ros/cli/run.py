@@ -187,7 +187,11 @@ def play_live(options: RunOptions, view: LiveView, *, page: bool = False) -> Pla
         if view.statistics.estimates:
             (err if options.json_lines else out).print(summary(view))
         if live.session is not None:
-            err.print(f"recorded {live.session}; label it with: mmal review {live.session.name}", highlight=False)
+            err.print(
+                f"recorded {live.session}; label it with: mmal review {live.session.name}",
+                highlight=False,
+                soft_wrap=True,
+            )
     return Played(live.start_ns, live.session)
 
 

@@ -26,7 +26,7 @@ from mmal_ros.nodes.microphone_node import MicrophoneNode
 from mmal_ros.nodes.parameter_checks import ParameterError
 from mmal_ros.nodes.recorder_node import RecorderNode
 from mmal_ros.nodes.selector_node import SelectorNode
-from mmal_ros.nodes.spinning import spin_until
+from mmal_ros.nodes.spinning import shut_down, spin_until
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, QUERY
 from mmal_ros.sensors.specs import Sensor
 
@@ -154,8 +154,7 @@ class Graph:
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S)
         for node in reversed(self._nodes):
-            node.trigger_shutdown()
-            node.destroy_node()
+            shut_down(node)
         if hasattr(self, "listener"):
             self.listener.destroy_node()
         self._executor.shutdown()

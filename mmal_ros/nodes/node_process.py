@@ -20,6 +20,7 @@ from mmal_ros.nodes.autostart import Autostart
 from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
 from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros
 from mmal_ros.nodes.parameter_checks import ParameterError
+from mmal_ros.nodes.spinning import shut_down
 
 USAGE_ERROR = 2
 BOTH = (signal.SIGINT, signal.SIGTERM)
@@ -50,8 +51,7 @@ def spin(load: Load) -> None:
         for impatient in BOTH:  # a session that ends still writes its last clips
             signal.signal(impatient, signal.SIG_IGN)
         if node is not None:
-            node.trigger_shutdown()
-            node.destroy_node()
+            shut_down(node)
         rclpy.try_shutdown()
 
 

@@ -1,11 +1,13 @@
-"""Executors that nobody starts again."""
+"""To run the nodes of a process, and to end one, whatever happens to them."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from rclpy.executors import Executor, ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from mmal_ros.sensors.source import monotonic_s
 
@@ -28,3 +30,12 @@ def spin_until(ended: Callable[[], bool], executor: Executor) -> None:
             if monotonic_s() >= next_told_s:
                 next_told_s = monotonic_s() + QUIET_S
                 log.exception("a callback failed; the graph goes on without what it would have done")
+
+
+def shut_down(node: Any) -> None:
+    """End a lifecycle node, also one that was stopped by Ctrl-C in a transition, out of which ROS knows no way."""
+    try:
+        node.trigger_shutdown()
+    except rclpy_implementation.RCLError:
+        node.on_shutdown(None)
+    node.destroy_node()
