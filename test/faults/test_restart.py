@@ -104,7 +104,7 @@ def test_the_estimates_are_killed_and_are_back(watched):
     keep(Outcome("engagement_node is killed: all modalities count", "SIGKILL, respawn after 1 s", None, valid_s))
 
     new = estimates[before:]
-    for modality in Modality:  # what was heard before the kill is gone; the first estimates may be made before we listen
+    for modality in Modality:  # forgotten; the very first may be made before we hear it
         assert part(new[0], modality).frames_seen < part(estimates[before - 1], modality).frames_seen
     assert_none_is_missing(new)
     assert to_ns(new[0].header.stamp) > to_ns(estimates[before - 1].header.stamp)
