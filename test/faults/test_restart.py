@@ -103,6 +103,7 @@ def test_the_estimates_are_killed_and_are_back(watched):
     keep(Outcome("engagement_node is killed", "SIGKILL, respawn after 1 s", detected_s, back_s))
     keep(Outcome("engagement_node is killed: all modalities count", "SIGKILL, respawn after 1 s", None, valid_s))
 
+    seconds_until(lambda: len(estimates) > before + 5)
     new = estimates[before:]
     for modality in Modality:  # forgotten; the very first may be made before we hear it
         assert part(new[0], modality).frames_seen < part(estimates[before - 1], modality).frames_seen
