@@ -47,7 +47,7 @@ def pictures(ros: Participant, rate_hz: float) -> Iterator[None]:
     topic = camera_topic(CAMERA)
     publisher = ros.node.create_publisher(topic.type, topic.name, topic.qos)
     stop = threading.Event()
-    thread = threading.Thread(target=_film, args=(publisher, rate_hz, stop), name="film")
+    thread = threading.Thread(target=_film, args=(publisher, picture(), rate_hz, stop), name="film")
     thread.start()
     try:
         yield
@@ -65,8 +65,8 @@ def picture() -> Image:
     return message
 
 
-def _film(publisher: Publisher, rate_hz: float, stop: threading.Event) -> None:
-    message, next_s = picture(), time.monotonic()
+def _film(publisher: Publisher, message: Image, rate_hz: float, stop: threading.Event) -> None:
+    next_s = time.monotonic()
     while not stop.is_set():
         message.header.stamp = to_time(time.time_ns())
         with suppress(Exception):  # the last picture of a session may find the topic closed
