@@ -42,7 +42,7 @@ def s05(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One hour of one person, unpacked."""
     folder = tmp_path_factory.mktemp("export")
     with tarfile.open(shared_data / "stress-predict" / "S05.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # not in 3.11.2
     return folder / "S05"
 
 
