@@ -73,7 +73,7 @@ def plot(run: LongRun, path: Path) -> None:
         axes.set_ylim(bottom=0)
         axes.margins(x=0)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, ncols=3, loc="lower right")
+        axes.legend(fontsize=8, ncols=3, loc="best")
     all_axes[0, 0].set_title(run.title, fontsize=10)
     all_axes[-1, 0].set_xlabel(f"{unit} (grey: warm-up)")
     figure.tight_layout()
