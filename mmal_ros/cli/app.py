@@ -13,7 +13,6 @@ from mmal_ros import __version__
 from mmal_ros.cli.demo import demo
 from mmal_ros.cli.errors import clear_errors, err
 from mmal_ros.cli.evaluate import evaluate
-from mmal_ros.cli.main import main as main  # where installations from before look for it
 from mmal_ros.cli.models import models_app
 from mmal_ros.cli.personalise import personalise
 from mmal_ros.cli.replay import replay

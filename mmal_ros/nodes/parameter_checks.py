@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import MISSING, Field
 from typing import Any
+
+from mmal_ros.wording import meant
 
 EXPECTED = {
     str: "text; what looks like something else needs quotes, as in \"'17'\"",
@@ -48,6 +49,6 @@ def _check_choices(item: Field[Any], values: list[Any]) -> None:
     choices = item.metadata["choices"]
     for value in values if choices else ():
         if value not in choices:
-            close = difflib.get_close_matches(value, choices, n=1)
-            meant = f"did you mean '{close[0]}'? " if close else ""
-            raise ParameterError(f"parameter '{item.name}' is {value!r}; {meant}possible: {', '.join(choices)}")
+            near = meant(value, choices)
+            hint = f"{near} possible" if near else "possible"
+            raise ParameterError(f"parameter '{item.name}' is {value!r}; {hint}: {', '.join(choices)}")

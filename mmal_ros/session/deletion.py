@@ -16,12 +16,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from mmal_ros.session.bag import LOCK_FILE, claimed, sync_folder
 from mmal_ros.session.card import CARD_NAME, SessionError, checked_code, read_session_card
 from mmal_ros.session.folder import SessionFolder
+from mmal_ros.wording import meant
 
 _FOLDER_NAME = re.compile(r"\d{4}-\d\d-\d\d_(.+)_\d+")
 
@@ -60,11 +60,8 @@ def doomed_of(participant: str, sessions: Path, models: Path) -> list[Doomed]:
     if personal.is_dir() or personal.is_symlink():
         found.append(_doomed(personal, "model sets"))
     if not found:
-        close = get_close_matches(
-            participant, sorted({code for path in _folders(sessions) for code in owners(path)}), n=1
-        )
-        meant = f"; did you mean '{close[0]}'?" if close else ""
-        raise SessionError(f"there is nothing of {participant} in {sessions} or {models}{meant}")
+        near = meant(participant, sorted({code for path in _folders(sessions) for code in owners(path)}))
+        raise SessionError(f"there is nothing of {participant} in {sessions} or {models}{near and f'; {near}'}")
     return found
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.files import PRIVATE_FOLDER, private_folder
 from mmal_ros.session.card import CARD_NAME, SessionCard, SessionError, checked_code, read_session_card
+from mmal_ros.wording import meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,8 @@ def open_session_folder(name: str, root: Path) -> SessionFolder:
         if (path / CARD_NAME).is_file():
             return SessionFolder(path)
     there = [session.name for session in sessions_in(root)]
-    close = get_close_matches(name, there, n=1)
-    meant = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(there[-5:])}"
-    raise SessionError(f"'{name}' is no session; {meant if there else f'there are no sessions in {root} yet'}")
+    hint = meant(name, there) or f"there are {', '.join(there[-5:])}"
+    raise SessionError(f"'{name}' is no session; {hint if there else f'there are no sessions in {root} yet'}")
 
 
 def sessions_in(root: Path) -> Iterator[SessionFolder]:

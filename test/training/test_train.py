@@ -38,7 +38,7 @@ QUIET = Console(quiet=True)
 PULL_THE_PLUG = """
 import os, signal, sys
 from pathlib import Path
-from mmal_ros.cli.app import main
+from mmal_ros.cli.main import main
 left, replace = int(sys.argv.pop(1)), Path.replace
 def killed_at_last(scratch, path):
     global left
