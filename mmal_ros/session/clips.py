@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -40,6 +41,15 @@ Item = TypeVar("Item")
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A clip that was cut."""
+
+    window_id: int
+    cut: int
+    content: ClipContent
+
+
 class ClipRecorder:
     """Keeps the last seconds of picture and sound, and writes `clips/<window>.mp4` for the windows it is told.
 
@@ -66,10 +76,10 @@ class ClipRecorder:
         self._rate_hz = 0.0
         self._pending: dict[int, int] = {}  # window: end of its clip
         self._cuts = count()
-        self._wanted: dict[int, int] = {}  # window: its cut that was not dropped since
+        self._wanted: dict[int, int] = {}  # window: its cut that is neither written nor dropped
         self._lock = threading.Lock()
         self._finishing = threading.RLock()  # a clip is there and announced, or dropped: never half of each
-        self._waiting: queue.Queue[tuple[int, int, ClipContent] | None] = queue.Queue(WAITING_CLIPS)
+        self._waiting: queue.Queue[_Task | None] = queue.Queue(WAITING_CLIPS)
         self._worker = threading.Thread(target=self._encode_all, name="clips", daemon=True)
         self._worker.start()
 
@@ -107,15 +117,21 @@ class ClipRecorder:
             self._wanted.pop(window_id, None)
             self._folder.clip_of(window_id).unlink(missing_ok=True)
 
-    def close(self, timeout_s: float) -> bool:
-        """Cut what is pending from what is known, and wait for so long until all is written; whether it is."""
+    def close(self, timeout_s: float) -> None:
+        """Cut what is pending from what is known, and write it; what is not written after so long is lost."""
         with self._lock:
             self._cut_due(max(self._pending.values(), default=0))
         deadline_s = monotonic() + timeout_s
-        with suppress(queue.Full):
-            self._waiting.put(None, timeout=timeout_s)
-        self._worker.join(deadline_s - monotonic())
-        return not self._worker.is_alive()
+        with suppress(queue.Empty):
+            while True:
+                task = self._waiting.get_nowait()
+                if task is not None and monotonic() < deadline_s:
+                    self._encode(task)  # here as well: no estimates wait for a processor any more
+        self._waiting.put_nowait(None)
+        self._worker.join(max(0.0, deadline_s - monotonic()))
+        with self._finishing:
+            for window_id in list(self._wanted):
+                self._lose(window_id, self._wanted[window_id], f"it was not written within {timeout_s:.0f} s")
 
     def _cut_due(self, passed_ns: int = 0) -> None:
         """Hand over the clips of which everything came in, or whose end has passed."""
@@ -135,31 +151,46 @@ class ClipRecorder:
             self._on_clip(window_id, None)
             return
         self._wanted[window_id] = cut = next(self._cuts)
+        task = _Task(window_id, cut, ClipContent(start_ns, end_ns, pictures, sound, self._rate_hz))
         try:
-            self._waiting.put_nowait((window_id, cut, ClipContent(start_ns, end_ns, pictures, sound, self._rate_hz)))
+            self._waiting.put_nowait(task)
         except queue.Full:
-            log.error("no clip of window %d: encoding cannot keep up", window_id)
-            self._on_clip(window_id, None)
+            self._lose(window_id, cut, "encoding cannot keep up")
 
     def _encode_all(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)  # of this thread, on Linux
         while (task := self._waiting.get()) is not None:
-            try:
-                self._write(*task)
-            except (av.FFmpegError, OSError, ValueError) as error:
-                log.error("no clip of window %d: %s", task[0], error)
-                self._on_clip(task[0], None)
+            self._encode(task)
 
-    def _write(self, window_id: int, cut: int, content: ClipContent) -> None:
-        path = self._folder.clip_of(window_id)
+    def _encode(self, task: _Task) -> None:
+        try:
+            self._write(task)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self._lose(task.window_id, task.cut, str(error))
+
+    def _write(self, task: _Task) -> None:
+        path = self._folder.clip_of(task.window_id)
         with replacing(path) as scratch:
-            encode_clip(scratch, content)
+            encode_clip(scratch, task.content)
         sync_folder(path.parent)
         with self._finishing:
-            if self._wanted.get(window_id) == cut:
-                self._on_clip(window_id, path)
+            if self._is_wanted(task.window_id, task.cut):
+                self._on_clip(task.window_id, path)
             else:
                 path.unlink(missing_ok=True)
+
+    def _lose(self, window_id: int, cut: int, why: str) -> None:
+        with self._finishing:
+            if self._is_wanted(window_id, cut):
+                log.error("no clip of window %d: %s", window_id, why)
+                self._on_clip(window_id, None)
+
+    def _is_wanted(self, window_id: int, cut: int) -> bool:
+        """Whether this cut was not dropped, lost or followed by another; it is finished now."""
+        if self._wanted.get(window_id) != cut:
+            return False
+        del self._wanted[window_id]
+        return True
 
 
 class _Ring(Generic[Item]):

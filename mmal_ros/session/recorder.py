@@ -266,12 +266,13 @@ class SessionRecorder:
         self._write_card(self.card.model_copy(update={"end": end, "end_ns": end_ns}))
 
     def _complete_clips(self) -> None:
-        written = self._clips is None or self._clips.close(CLIPS_TIMEOUT_S)
+        if self._clips is not None:
+            self._clips.close(CLIPS_TIMEOUT_S)
         self._guarded(self._save)
         self._guarded(self._store.close)
         if self._facts:
             log.error("%d flags or clips could not be written", len(self._facts))
-        elif written:
+        else:
             self._claim.close()  # else whoever opens the session finds out what is missing
 
     def _write_card(self, card: SessionCard) -> None:

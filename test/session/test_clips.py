@@ -209,6 +209,42 @@ def test_a_session_that_ends_within_a_clip_keeps_what_there_is(recorder: Recorde
     assert Film(recorder.clip()).flash_s == pytest.approx(3.0, abs=1 / PICTURES_HZ)
 
 
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The thread that encodes gets no processor, until the event."""
+    freed, real = threading.Event(), clips.encode_clip
+
+    def encode_clip(*arguments: object) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            freed.wait(ENCODING_S)
+        real(*arguments)
+
+    monkeypatch.setattr(clips, "encode_clip", encode_clip)  # a machine as full as this cannot be made reliably
+    yield freed
+    freed.set()
+
+
+def test_who_ends_the_session_helps_to_encode(recorder: Recorder, stuck: threading.Event) -> None:
+    recorder.play(0, 9.2)
+    for window in (1, 2, 3):
+        recorder.clips.cut(window, _ns(STAMP_S))
+    wait_until(lambda: recorder.clips._waiting.qsize() == 2, ENCODING_S)
+    recorder.clips.close(2)
+    assert {window: path is not None for window, path in recorder.announced} == {1: False, 2: True, 3: True}
+
+
+def test_what_is_not_encoded_in_time_is_lost_and_leaves_nothing(recorder: Recorder, stuck: threading.Event) -> None:
+    recorder.play(0, 9.2)
+    for window in (1, 2, 3):
+        recorder.clips.cut(window, _ns(STAMP_S))
+    recorder.clips.close(0)
+    assert recorder.announced == [(1, None), (2, None), (3, None)]
+    stuck.set()
+    recorder.clips.close(ENCODING_S)
+    assert len(recorder.announced) == 3
+    assert list(recorder.folder.clips.iterdir()) == []
+
+
 def test_a_clip_that_cannot_be_written_is_said_to_be_lost_and_harms_no_other(recorder: Recorder) -> None:
     recorder.folder.clip_of(99).mkdir()  # in its way
     recorder.play(0, 9.2)
