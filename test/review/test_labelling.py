@@ -186,7 +186,6 @@ def test_answers_given_while_the_server_is_down_arrive_once(
 def test_an_answer_whose_receipt_was_lost_is_sent_again_and_counts_once(
     visitor: Visitor, session: SessionFolder
 ) -> None:
-    page = visitor.review(session.name)
     lost: list[str] = []
 
     def lose(route: Route) -> None:
@@ -194,7 +193,8 @@ def test_an_answer_whose_receipt_was_lost_is_sent_again_and_counts_once(
         lost.append(str(json.loads(route.request.post_data or "")["request"]))
         route.abort()  # … and the page does not hear of it
 
-    page.route("**/labels", lose, times=1)
+    visitor.page.route("**/labels", lose, times=1)  # one that is open may miss it
+    page = visitor.review(session.name)
     page.keyboard.press("1")
     expect(page.locator("#saved")).not_to_have_text("All answers saved")  # not before the key was heard
     all_saved(page)
@@ -217,10 +217,12 @@ def test_an_answer_survives_the_closing_of_the_page(
 
 
 def test_an_answer_that_is_refused_is_said_and_asked_again(visitor: Visitor, session: SessionFolder) -> None:
+    refusal, asked = {"status": 422, "json": {"detail": "this window is not in the session"}}, []
+    visitor.page.route("**/labels", lambda route: route.fulfill(**refusal), times=1)
     page = visitor.review(session.name)
-    refusal = {"status": 422, "json": {"detail": "this window is not in the session"}}
-    page.route("**/labels", lambda route: route.fulfill(**refusal), times=1)
+    page.on("request", lambda request: request.url.endswith("/labels") and asked.append(request.post_data))
     page.keyboard.press("1")
     expect(page.locator("#problem")).to_contain_text("this window is not in the session")
     expect(page.locator("#progress-words")).to_have_text("0 of 10")
+    assert len(asked) == 1, asked
     assert labels(session) == []
