@@ -33,9 +33,10 @@ lint: $(VENV)/.test  ## style and types
 audit: $(VENV)/.audit/bin/pip-audit  ## known vulnerabilities of what constraints.txt pins (asks pypi.org)
 	@$(BIN)/python scripts/audit $<
 
-fuzz: $(VENV)/.test  ## damaged inputs for every reader, MINUTES=10 each, and a table of what was found
+fuzz: $(VENV)/.test  ## damaged inputs for every reader, MINUTES=10 each, four at a time; and a table of what was found
 	@rm -f .cache/fuzz.jsonl
-	@MMAL_FUZZ_MINUTES=$(or $(MINUTES),10) nice -n 19 $(BIN)/python -m pytest test/fuzz -q
+	@MMAL_FUZZ_MINUTES=$(or $(MINUTES),10) nice -n 19 $(BIN)/python -m pytest test/fuzz -q -n 4
+	@$(BIN)/python benchmarks/fuzz_table.py .cache/fuzz.jsonl --into docs/reliability.md
 
 bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.json
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

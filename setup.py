@@ -104,6 +104,7 @@ setup(
             "pytest-xdist>=3",  # tests wait more than they compute: two at a time
             "rosbags>=0.10",  # reads our bags as others would
             "ruff>=0.6",
+            "schemathesis>=4",  # asks every route what its description allows, and what it does not
         ],
     },
     data_files=[("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]), *share_files()],

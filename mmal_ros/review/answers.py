@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
@@ -21,6 +22,19 @@ PAGE = """<!doctype html>
 <body><h1>{title}</h1><p>{sentence}</p></body>
 </html>
 """  # without a style: who is not let in gets no style sheet
+
+
+class Refusal(BaseModel):
+    """Why a request was not granted."""
+
+    detail: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "refused; the sentence says why", "model": Refusal},
+    503: {"description": "not now: a full disk, a damaged session or a graph that is gone", "model": Refusal},
+}
+"""For the OpenAPI description of every route."""
 
 
 class NotThereError(Exception):

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from mmal_ros import __version__
 from mmal_ros.paths import personal_models_folder
-from mmal_ros.review.answers import answer_errors
+from mmal_ros.review.answers import REFUSALS, answer_errors
 from mmal_ros.review.labels_api import labels_routes
 from mmal_ros.review.library import Library
 from mmal_ros.review.live import LiveFeed, live_routes
@@ -59,7 +59,14 @@ def create_app(
         app.state.ending = asyncio.Event()
         yield
 
-    app = FastAPI(title="mmal review", version=__version__, lifespan=running, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="mmal review",
+        version=__version__,
+        lifespan=running,
+        responses=REFUSALS,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
     app.include_router(sessions_routes(library))
     app.include_router(timeline_routes(library))
     app.include_router(labels_routes(library))

@@ -1,7 +1,8 @@
 """Everything that reads what it did not write, against valid inputs that were damaged.
 
 In `make test` every target sees a few examples, always the same. `MMAL_FUZZ_MINUTES=10` lets each run for so many
-minutes on ever new ones: `make fuzz`, which ends with a table. What was found became an example of its target.
+minutes on ever new ones: `make fuzz`, which puts a table into docs/reliability.md. What was found became an example of
+its target.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class Target:
     name: str
     examples: int = 0
     minutes: float = 0.0
+    processor_minutes: float = 0.0
+    """Of this process: what other work on the machine left of the minutes."""
     peak_mib: int = 0
     finding: str = ""
 
@@ -48,7 +51,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     handle.inner_test = counted
     fixtures = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    begin = time.monotonic()
+    begin, began = time.monotonic(), time.process_time()
     _forget_peak()
     try:
         while time.monotonic() - begin < 60 * MINUTES:
@@ -59,6 +62,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     finally:
         handle.inner_test = test
         target.minutes, target.peak_mib = (time.monotonic() - begin) / 60, _peak_mib()
+        target.processor_minutes = (time.process_time() - began) / 60
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         with RESULTS.open("a") as results:
             results.write(json.dumps(asdict(target)) + "\n")
@@ -69,19 +73,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if MINUTES:
         for item in items:
             item.add_marker(pytest.mark.timeout(round(60 * MINUTES) + 600))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not MINUTES or not RESULTS.is_file():
-        return
-    terminalreporter.write_line("| target | examples | minutes | findings | peak memory |")
-    terminalreporter.write_line("|---|---|---|---|---|")
-    for line in RESULTS.read_text().splitlines():
-        found = Target(**json.loads(line))
-        finding = found.finding.replace("\n", " ").replace("|", "/")[:100] or "none"
-        terminalreporter.write_line(
-            f"| {found.name} | {found.examples:,} | {found.minutes:.1f} | {finding} | {found.peak_mib} MiB |"
-        )
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -84,6 +85,41 @@ def test_a_frame_of_openpose_with_damaged_json(tmp_path, content):
     (tmp_path / "a_1.json").write_bytes(content)
     try:
         _check(list(read_openpose(tmp_path, 0, 30, 640, 480)))
+    except FeatureFileError as error:
+        assert str(error)
+
+
+@pytest.fixture(scope="module")
+def zipped() -> bytes:
+    """Three frames in an archive, as one sends them."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"json/a_{number}.json", json.dumps({"version": 1.3, "people": [PERSON]}))
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def tarred() -> bytes:
+    """The same, as others send them."""
+    file = io.BytesIO()
+    content = json.dumps({"version": 1.3, "people": [PERSON]}).encode()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for number in range(3):
+            member = tarfile.TarInfo(f"json/a_{number}.json")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+@fuzz(st.data(), few=40)
+def test_a_damaged_archive_of_openpose(tmp_path, zipped, tarred, data):
+    packed = data.draw(
+        damaged_bytes(zipped) | damaged_bytes(tarred).map(gzip.compress) | damaged_bytes(gzip.compress(tarred))
+    )
+    (tmp_path / "poses").write_bytes(packed)
+    try:
+        _check(list(read_openpose(tmp_path / "poses", 0, 30, 640, 480)))
     except FeatureFileError as error:
         assert str(error)
 

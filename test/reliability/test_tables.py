@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,11 @@ def log(tmp_path, monkeypatch) -> Path:
 
 
 def fault_table(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "benchmarks/fault_table.py"), *map(str, arguments)]
+    return script("fault_table", *arguments)
+
+
+def script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / f"benchmarks/{name}.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -55,6 +60,24 @@ def test_the_faults_become_a_table_in_the_page(log, page):
         "| camera unplugged | its server \\| hung | 1 | 1.25 s (1.25) | – | nothing |",
         "| node killed | kill -9 | 1 | – | 3.00 s (3.00) | 0.4 s of features |",
     ]
+
+
+def test_runs_of_the_same_target_add_up(tmp_path):
+    runs = [("bags.py::a", 1000, 6.0, ""), ("bags.py::a", 500, 5.0, ""), ("bags.py::b", 20, 9.0, "KeyError: 'x'\nmore")]
+    lines = [
+        {
+            "name": f"test_{name}",
+            "examples": n,
+            "minutes": minutes,
+            "processor_minutes": 2.0,
+            "peak_mib": n,
+            "finding": f,
+        }
+        for name, n, minutes, f in runs
+    ]
+    (tmp_path / "fuzz.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    row = script("fuzz_table", tmp_path / "fuzz.jsonl").stdout.splitlines()[2]
+    assert row == "| bags | 2 | 1,520 | 9.0 | 6.0 | KeyError: 'x' | 1000 MiB |"
 
 
 def test_a_line_that_was_cut_off_is_named_and_the_page_stays(log, page):

@@ -22,7 +22,7 @@ import numpy as np
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Level, Modality
 from mmal_ros.features.names import FEATURE_SETS
-from mmal_ros.features.recording import FeatureRecording, read_recording
+from mmal_ros.features.recording import LONGEST_NS, FeatureRecording, read_recording
 from mmal_ros.session.card import SessionError, checked_code
 from mmal_ros.training.data.columns import Columns, read_columns
 from mmal_ros.training.data.cutting import GAP_S, Segment, cut, middles_s, segment_of
@@ -35,6 +35,8 @@ PERSON, RECORDING, START, END, LEVEL = "person", "recording", "start_s", "end_s"
 CLASSES = tuple(level.name.lower() for level in Level)
 BREAK_S = 5.0
 """Two rows that touch leave out at most 1 s + a hop of 0.67 s; the rest is patience with hand-made tables."""
+
+LONGEST_S = LONGEST_NS / NANOSECONDS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,9 @@ def _sessions(folder: Path, labels: Columns) -> list[Session]:
 
 def _session(folder: Path, labels: Columns, name: str, rows: list[int]) -> Session:
     first_line = int(labels.lines[rows[0]])
-    path = folder / f"{name}.npz"
-    if not path.is_file():
-        there = meant(name, sorted(file.stem for file in folder.glob("*.npz")))
+    files = {file.stem: file for file in sorted(folder.glob("*.npz"))}
+    if name not in files:
+        there = meant(name, list(files))
         raise labels.error(first_line, RECORDING, f"there is no recording '{name}' in {folder}; {there}")
     others = [row for row in rows if labels.words[PERSON][row] != labels.words[PERSON][rows[0]]]
     if others:
@@ -100,7 +102,7 @@ def _session(folder: Path, labels: Columns, name: str, rows: list[int]) -> Sessi
     except SessionError as error:
         raise labels.error(first_line, PERSON, str(error)) from error
     with as_data_error():
-        recording = read_recording(path)
+        recording = read_recording(files[name])
     session = Session(person, name, recording, _segments(labels, rows, recording.start_ns))
     _check_inside(labels, rows, session)
     return session
@@ -131,8 +133,11 @@ def _level(labels: Columns, row: int) -> int:
 
 def _span(labels: Columns, row: int) -> tuple[float, float]:
     start_s, end_s = labels.numbers[row].tolist()
-    if not 0 <= start_s < end_s:
-        problem = f"from {start_s:g} to {end_s:g} s is no stretch of time; expected 0 or more, and an end after it"
+    if not 0 <= start_s < end_s < LONGEST_S:
+        problem = (
+            f"from {start_s:g} to {end_s:g} s is no stretch of time; expected 0 or more, and an end after it, within "
+            f"{LONGEST_S:,.0f} s"
+        )
         raise labels.error(int(labels.lines[row]), START, problem)
     return start_s, end_s
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmal_ros.datatypes import Modality
+from mmal_ros.datatypes import FloatArray, Modality
 from mmal_ros.files import replacing
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import ModelSet
@@ -55,17 +55,33 @@ def read_group(models: ModelSet) -> GroupModel:
             "name a model set of a group, or train it again with `mmal train`"
         )
     path = models.folder / part.file
+    sizes = {modality: len(described.features) for modality, described in models.card.modalities.items()}
     try:
         arrays = read_npz(path)
-        networks = {m.value: _network(arrays, m, len(c.features)) for m, c in models.card.modalities.items()}
-        scale = Scale(*({m: arrays[f"scale/{m}/{of}"] for m in models.card.modalities} for of in ("mean", "deviation")))
-    except (NpzError, KeyError, RuntimeError, TypeError) as error:
+        networks = {m.value: _network(arrays, m, size) for m, size in sizes.items()}
+        mean, deviation = (
+            {m: _statistic(arrays, m, of, size) for m, size in sizes.items()} for of in ("mean", "deviation")
+        )
+    except (NpzError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"{path} does not hold the weights of this set: {error}") from error
-    return GroupModel(networks, scale, part.centred, part.persistence_s, (), NOBODY)
+    return GroupModel(networks, Scale(mean, deviation), part.centred, part.persistence_s, (), NOBODY)
 
 
 def _network(arrays: Arrays, modality: Modality, size: int) -> EngagementLSTM:
     network = EngagementLSTM(size)
-    network.load_state_dict({name: torch.from_numpy(arrays[f"{modality}/{name}"]) for name in network.state_dict()})
+    parts = {name: arrays[f"{modality}/{name}"] for name in network.state_dict()}
+    if not all(np.isfinite(values).all() for values in parts.values()) or parts["temperature"] <= 0:
+        raise ValueError(f"weights of {modality} are no finite numbers, or its temperature is not above 0")
+    network.load_state_dict({name: torch.from_numpy(values) for name, values in parts.items()})
     network.eval()
     return network
+
+
+def _statistic(arrays: Arrays, modality: Modality, of: str, size: int) -> FloatArray:
+    """(D,) as `Scale` wants it; raises ValueError where it is not."""
+    values = arrays[f"scale/{modality}/{of}"]
+    if values.dtype != np.float32 or values.shape != (size,) or not np.isfinite(values).all():
+        raise ValueError(f"the {of} of {modality} is not {size} finite numbers of single precision")
+    if of == "deviation" and (values <= 0).any():
+        raise ValueError(f"a deviation of {modality} is not above 0")
+    return values

@@ -1,0 +1,70 @@
+"""Every route of the pages as Schemathesis reads their OpenAPI description: what it allows, and what it does not.
+
+Beside `test_http_routes`, which knows what hurts us: here requests follow the schemas, and answers must keep to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from mmal_ros.review.app import create_app
+from mmal_ros.session.folder import SessionFolder
+from mmal_ros.session.store import SessionStore
+from rigs.fuzzing import fuzz
+from rigs.review import TIMEOUT_S, TOKEN, Served, served
+from rigs.sessions import make_session
+
+CHECKS = [
+    not_a_server_error, negative_data_rejection, status_code_conformance, content_type_conformance,
+    response_schema_conformance,
+]  # fmt: skip
+STARTS_A_PROCESS = "POST /api/participants/{code}/personalise"
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> SessionFolder:
+    return make_session(tmp_path_factory.mktemp("sessions"), minutes=0.2, flags=3, clips=False)
+
+
+@pytest.fixture(scope="module")
+def operations(session: SessionFolder) -> list:
+    """What the description says that one can ask for."""
+    schema = schemathesis.openapi.from_dict(create_app(session.path.parent, TOKEN).openapi())
+    found = [result.ok() for result in schema.get_all_operations()]
+    return [operation for operation in found if operation.label != STARTS_A_PROCESS]
+
+
+@pytest.fixture(scope="module")
+def server(session: SessionFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(session.path.parent, tmp_path_factory.mktemp("models")) as running:
+        yield running
+
+
+@fuzz(st.data())
+def test_answers_keep_to_the_description(server, operations, session: SessionFolder, data):
+    with SessionStore(session.labels) as store:
+        flag = store.flags()[0].window_id
+    there = {"name": session.name, "window_id": flag, "code": "P017"}
+    operation = data.draw(st.sampled_from(operations))
+    named = {parameter.name for parameter in operation.path_parameters}
+    path = data.draw(st.sampled_from([None, {name: value for name, value in there.items() if name in named}]))
+    mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))
+    case = data.draw(operation.as_strategy(mode, path_parameters=path or None))
+    answer = case.call(base_url=server.address, cookies=dict(server.reviewer.cookies), timeout=TIMEOUT_S)
+    case.validate_response(answer, checks=CHECKS)
+
+
+def test_every_operation_is_asked(operations):
+    assert {"GET /api/sessions", "POST /api/sessions/{name}/labels"} <= {operation.label for operation in operations}
