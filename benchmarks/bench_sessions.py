@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "test"))
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.models import load_model_set
 from mmal_ros.paths import find_model
-from mmal_ros.session.clip_encoder import ClipContent, encode_clip
+from mmal_ros.session.clip_content import ClipContent
+from mmal_ros.session.clip_encoder import encode_clip
 from mmal_ros.session.reading import read_features
 from mmal_ros.session.records import CLIP_MARGIN_NS, WINDOW_NS
 from mmal_ros.session.scoring import rescore

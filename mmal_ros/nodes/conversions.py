@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -13,8 +13,10 @@ from std_msgs.msg import Header
 from mmal_msgs.msg import Engagement, ModalityEstimate, ModelInfo, Query, SignalChunk
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Estimate, FeatureFrame, Level, Modality, Sample, Status
-from mmal_ros.models import ModelSet
-from mmal_ros.selector.live_vocabulary import Decision, Standing
+
+if TYPE_CHECKING:  # a sensor's node has no models and selects nothing: both take a third of a second to import
+    from mmal_ros.models import ModelSet
+    from mmal_ros.selector.live_vocabulary import Decision
 
 MODALITY_CODES = {modality: code for code, modality in enumerate(Modality)}
 MODALITIES = tuple(Modality)
@@ -160,13 +162,6 @@ def query_to_message(decision: Decision) -> Query:
         budget=decision.budget,
         budget_left=decision.budget_left,
     )
-
-
-def query_from_message(message: Query) -> Decision:
-    """The decision in a message."""
-    stamp_ns = to_ns(message.header.stamp)
-    flag = Standing(message.window_id, stamp_ns, message.policy, message.utility, message.reason)
-    return Decision(flag, message.action == Query.WITHDRAWN, message.budget, message.budget_left)
 
 
 def _modality_message(estimate: Estimate, modality: Modality) -> ModalityEstimate:

@@ -14,6 +14,7 @@ from mmal_msgs.srv import StartSession
 from mmal_ros.discretion import without_codes
 from mmal_ros.model_card import ModelError
 from mmal_ros.nodes import parameters
+from mmal_ros.nodes.conversions import MessageError
 from mmal_ros.nodes.diagnostics import Diagnostics, Report
 from mmal_ros.nodes.parameters import ParameterError
 from mmal_ros.nodes.recorded_topics import ALWAYS, SEEN_AND_HEARD, bag_topic, recorded_topics
@@ -168,8 +169,12 @@ class RecorderNode(LifecycleNode):
     def _hear(self, topic: Topic, data: bytes) -> None:
         if topic is MODEL_INFO:
             self._model_info = data
-        if self.recorder is not None:
+        if self.recorder is None:
+            return
+        try:
             feed(self.recorder, topic, self._described[topic.name].name, data, self.now_ns())
+        except MessageError as error:
+            self.get_logger().error(f"{topic.name}: {error}", throttle_duration_sec=10.0)
 
     def _on_start(self, request: StartSession.Request, response: StartSession.Response) -> StartSession.Response:
         try:

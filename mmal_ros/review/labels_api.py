@@ -12,9 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from mmal_ros.review.library import Library, flag_of
 from mmal_ros.session.card import checked_code
 from mmal_ros.session.records import Label, LabelValue
-from mmal_ros.session.store import SessionStore
+from mmal_ros.session.store import LARGEST_ID, SessionStore
 
-LARGEST_ID = (1 << 63) - 1  # SQLite's
 LONGEST_NOTE = 2_000
 
 

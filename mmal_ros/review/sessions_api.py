@@ -11,13 +11,14 @@ from starlette.responses import FileResponse
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.review.answers import NotThereError
-from mmal_ros.review.labels_api import LARGEST_ID, Coder
+from mmal_ros.review.labels_api import Coder
 from mmal_ros.review.library import Library, said_of
 from mmal_ros.session.agreement import agreement
 from mmal_ros.session.card import SessionCard, SessionError
 from mmal_ros.session.deletion import is_recording
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.records import CLIP_LOST, Flag, Label
+from mmal_ros.session.store import LARGEST_ID
 
 PathWindow = Annotated[int, Path(ge=0, le=LARGEST_ID)]
 

@@ -7,8 +7,7 @@ without picture is dark, one without sound is silent. So a player at `t` shows w
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -18,9 +17,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
+from mmal_ros.session.clip_content import HOLD_NS, ClipContent
 
-HOLD_NS = 500_000_000
-"""A picture is shown until the next one comes, but no longer than this: what nobody saw must not look seen."""
 GAP_NS = 20_000_000
 """Stamps of sound jitter; where they leap by less than this it is gapless, and nobody hears a seam."""
 LAST_NS = 40_000_000
@@ -33,20 +31,6 @@ SOUND_BLOCK = 1024
 """Values that AAC takes at once."""
 SOUND_BITS_PER_SECOND = 64_000
 QUALITY = {"preset": "veryfast", "crf": "26", "threads": "1", "bf": "0"}  # one core is enough: see benchmarks
-
-
-@dataclass(frozen=True, slots=True)
-class ClipContent:
-    """What was seen and heard; some of it may lie before or after the clip."""
-
-    start_ns: int
-    end_ns: int
-    pictures: Sequence[tuple[int, bytes]]
-    """(stamp, JPEG), in the order of time."""
-    sound: Sequence[tuple[int, FloatArray]]
-    """(stamp of the first value, mono values from -1 to 1), in the order of time."""
-    rate_hz: float
-    """Of the sound, in Hertz."""
 
 
 def encode_clip(path: Path, content: ClipContent) -> None:

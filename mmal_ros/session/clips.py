@@ -15,12 +15,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Generic, TypeVar
 
-import av
-
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
 from mmal_ros.files import replacing
 from mmal_ros.session.bag import sync_folder
-from mmal_ros.session.clip_encoder import HOLD_NS, ClipContent, encode_clip
+from mmal_ros.session.clip_content import HOLD_NS, ClipContent
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.records import CLIP_MARGIN_NS, WINDOW_NS
 
@@ -165,10 +163,12 @@ class ClipRecorder:
     def _encode(self, task: _Task) -> None:
         try:
             self._write(task)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            self._lose(task.window_id, task.cut, str(error))
+        except Exception as error:  # FFmpeg raises dozens of its own, about pictures and sound that anybody may publish
+            self._lose(task.window_id, task.cut, f"{type(error).__name__}: {error}")
 
     def _write(self, task: _Task) -> None:
+        from mmal_ros.session.clip_encoder import encode_clip  # FFmpeg is loaded when the first flag needs it
+
         path = self._folder.clip_of(task.window_id)
         with replacing(path) as scratch:
             encode_clip(scratch, task.content)

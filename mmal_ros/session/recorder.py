@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from math import isnan
 from pathlib import Path
 from time import monotonic
 
@@ -27,7 +28,7 @@ from mmal_ros.session.clips import ClipRecorder
 from mmal_ros.session.folder import new_session
 from mmal_ros.session.records import CLIP_LOST, Flag, Privacy
 from mmal_ros.session.space import Room, Space, check_space, give_up_reserve
-from mmal_ros.session.store import SessionStore
+from mmal_ros.session.store import LARGEST_ID, SessionStore
 
 PERIOD_S = 1.0
 """The bag is flushed so often."""
@@ -37,6 +38,8 @@ UNSAVED = 1000
 """Flags and clips that may wait for a disk that cannot be written."""
 STOP_TIMEOUT_S = 2.0
 CLIPS_TIMEOUT_S = 10.0
+AHEAD_NS = 60 * NANOSECONDS_PER_SECOND
+"""A flag of later than this is of another clock: its clip would never be due."""
 CLOCK_SET_BACK = "the clock was set back to before the start, so flags are passed over; begin a new session"
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,10 @@ class _Fact:
 
     write: Callable[[], None]
     says: OnDisk | None
+
+
+def _is_sane(flag: Flag, now_ns: int) -> bool:
+    return flag.window_id <= LARGEST_ID and flag.stamp_ns < now_ns + AHEAD_NS and not isnan(flag.utility)
 
 
 class SessionRecorder:
@@ -154,6 +161,9 @@ class SessionRecorder:
         known = self._known.get(flag.window_id)
         if flag.stamp_ns < self.card.start_ns or flag == known:
             return
+        if not _is_sane(flag, self._now_ns()):
+            log.error("a flag is passed over: window, stamp or utility cannot be; does another software publish it?")
+            return
         if self._keep(partial(self._store.flag, flag), self._says(flag.window_id)):
             self._known[flag.window_id] = flag
             if self._clips is not None and known is None:
@@ -240,6 +250,9 @@ class SessionRecorder:
                     continue
                 self._store_problem = f"flags wait to be written: {error}"
                 return
+            except Exception:
+                self._facts.popleft()  # or it would be in the way of all others
+                raise
             self._store_problem = ""
             self._facts.popleft()
             if fact.says is not None:

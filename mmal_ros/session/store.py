@@ -25,6 +25,8 @@ from mmal_ros.session.card import SessionError
 from mmal_ros.session.records import Flag, Label, LabelValue
 from mmal_ros.session.space import give_up_reserve, is_full
 
+LARGEST_ID = (1 << 63) - 1
+"""The largest number of a window that SQLite can keep."""
 BUSY_TIMEOUT_S = 10.0
 """How long one writer waits for another."""
 Result = TypeVar("Result")

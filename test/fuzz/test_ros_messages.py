@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import array
 import math
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pytest
 from builtin_interfaces.msg import Time
 from hypothesis import example
 from hypothesis import strategies as st
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from mmal_msgs.msg import Engagement, ModalityEstimate, Query
+from mmal_msgs.msg import Engagement, ModalityEstimate, ModelInfo, Query, SignalChunk
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import FEATURE_SETS
-from mmal_ros.nodes.conversions import MessageError, estimate_from_message, frame_from_message, query_from_message
+from mmal_ros.nodes.conversions import MessageError, estimate_from_message, frame_from_message
 from mmal_ros.nodes.images import CHANNELS, ImageError, image_to_sample
 from mmal_ros.nodes.nao_audio import NaoAudio
+from mmal_ros.nodes.recorded_topics import bag_topic
+from mmal_ros.nodes.session_feed import feed
+from mmal_ros.nodes.topics import IMAGE, MODEL_INFO, QUERY, SOUND, Topic
+from mmal_ros.session.card import SessionCard
+from mmal_ros.session.recorder import OnDisk, SessionRecorder
+from mmal_ros.session.records import Flag, Privacy
 from mmal_ros.window_stream import WindowStream
 from rigs.fuzzing import fuzz
+from rigs.mutation import damaged_bytes
+from rigs.ros import wait_until
 
 NOW_S = 1_800_000_000
 NOW_NS = NOW_S * 10**9
@@ -34,6 +46,9 @@ STAMPS = st.one_of(
     st.builds(Time, sec=st.integers(-(2**31), 2**31 - 1), nanosec=st.integers(0, 2**32 - 1)),
 )
 HEADERS = st.builds(Header, stamp=STAMPS)
+SOON = Time(sec=int(time.time()) + 30)
+"""Within a session that begins when this is read."""
+OF_NOW = st.builds(lambda after_s: Header(stamp=Time(sec=int(time.time()) + after_s)), st.integers(1, 30))
 SIZES = st.sampled_from([0, 1, 27, 257, 256])
 VALUES = SIZES.flatmap(
     lambda size: st.tuples(FLOATS, FLOATS).map(
@@ -151,10 +166,68 @@ def test_estimates_of_anybody(message: Any) -> None:
 
 @fuzz(
     st.builds(
-        Query, header=HEADERS, window_id=st.integers(0, 2**64 - 1), action=st.integers(0, 255), utility=FLOATS,
+        Query, header=HEADERS | OF_NOW, window_id=st.integers(0, 2**64 - 1), action=st.integers(0, 255), utility=FLOATS,
         policy=NAMES, reason=NAMES, budget=st.integers(0, 2**31 - 1), budget_left=st.integers(0, 2**31 - 1),
     )
 )  # fmt: skip
-def test_queries_of_anybody(message: Any) -> None:
-    serialize_message(message)
-    assert query_from_message(message).flag.window_id == message.window_id
+@example(Query(header=Header(stamp=SOON), window_id=2**64 - 1))  # more than a database can keep
+@example(Query(header=Header(stamp=SOON), utility=math.nan))  # which it keeps as nothing
+@example(Query(header=Header(stamp=Time(sec=-1))))  # of 1969, which a bag cannot say
+def test_queries_of_anybody_do_not_keep_others_from_the_disk(recorder: Recording, message: Any) -> None:
+    recorder.take(QUERY, serialize_message(message))
+    recorder.is_well()
+
+
+HEARD = [
+    (topic, serialize_message(message))
+    for topic, message in (
+        (QUERY, Query(header=Header(stamp=SOON), window_id=17, policy="random", reason="why")),
+        (MODEL_INFO, ModelInfo(name="demo", version="2", feature_sets=["face=mediapipe-face"])),
+        (IMAGE, CompressedImage(header=Header(stamp=Time(sec=NOW_S)), format="jpeg", data=array.array("B", bytes(64)))),
+        (SOUND, SignalChunk(header=Header(stamp=Time(sec=NOW_S)), rate_hz=16e3, values=array.array("f", [0.5] * 64))),
+    )
+]
+
+
+@fuzz(st.sampled_from(HEARD).flatmap(lambda one: st.tuples(st.just(one[0]), damaged_bytes(one[1]))), few=100)
+def test_what_a_recorder_hears_damaged(recorder: Recording, heard: tuple[Topic, bytes]) -> None:
+    recorder.take(*heard)
+    recorder.is_well()
+
+
+@dataclass
+class Recording:
+    """A session that is being recorded."""
+
+    recorder: SessionRecorder
+    said: list[OnDisk]
+    flagged: int = 1_000
+
+    def take(self, topic: Topic, data: bytes) -> None:
+        """As the node does: what cannot be is refused in a sentence."""
+        try:
+            feed(self.recorder, topic, f"/mmal/{topic.name}", data, time.time_ns())
+        except MessageError as error:
+            assert str(error)
+
+    def is_well(self) -> None:
+        """A flag that comes now is on disk soon."""
+        self.flagged += 1
+        self.recorder.flag(Flag(self.flagged, time.time_ns(), "random", "why", 0.5))
+        wait_until(lambda: any(what.window_id == self.flagged for what in self.said), 10)
+        self.said.clear()
+        assert self.recorder.problem == ""
+
+
+@pytest.fixture(scope="module")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+    start_ns, said = time.time_ns(), []
+    card = SessionCard(
+        name="", participant="P017", start=datetime.fromtimestamp(start_ns / 1e9, UTC), start_ns=start_ns,
+        privacy=Privacy.CLIPS, software="1", devices={},
+    )  # fmt: skip
+    topics = [bag_topic(topic, f"/mmal/{topic.name}") for topic, _ in HEARD]
+    recorder = SessionRecorder(tmp_path_factory.mktemp("sessions"), card, topics, time.time_ns, said.append)
+    yield Recording(recorder, said)
+    recorder.stop()
+    recorder.join()

@@ -18,8 +18,6 @@ from mmal_ros.features.names import SIZES
 from mmal_ros.nodes.conversions import (
     estimate_to_message,
     frame_to_message,
-    query_from_message,
-    query_to_message,
     to_ns,
     to_time,
 )
@@ -340,11 +338,3 @@ def test_it_can_rest_and_go_on(ros, models):
         tell(engagement, range(30, 40))
         wait_until(lambda: len(queries) == 2, 10)
     assert queries[1].budget_left == 5
-
-
-def test_a_query_comes_back_from_its_message_as_it_was():
-    from mmal_ros.selector.live_vocabulary import Decision, Standing
-
-    for withdrawn in (False, True):
-        decision = Decision(Standing(17, FIRST_S * NANOSECONDS_PER_SECOND, "random", 0.5, "why"), withdrawn, 6, 2)
-        assert query_from_message(query_to_message(decision)) == decision

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND as SECOND
-from mmal_ros.session import clips
+from mmal_ros.session import clip_encoder, clips
 from mmal_ros.session.clips import ClipRecorder
 from mmal_ros.session.folder import SessionFolder, new_session
 from rigs.browser import chromium
@@ -167,14 +167,14 @@ def test_a_flag_withdrawn_in_time_leaves_no_clip(recorder: Recorder) -> None:
 def test_a_flag_withdrawn_while_its_clip_is_encoded_leaves_none(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoding, dropped, real = threading.Event(), threading.Event(), clips.encode_clip
+    encoding, dropped, real = threading.Event(), threading.Event(), clip_encoder.encode_clip
 
     def slow(*arguments: object) -> None:
         encoding.set()
         assert dropped.wait(ENCODING_S)
         real(*arguments)
 
-    monkeypatch.setattr(clips, "encode_clip", slow)  # the moment is what is tested, not the encoder
+    monkeypatch.setattr(clip_encoder, "encode_clip", slow)  # the moment is what is tested, not the encoder
     recorder.play(0, 9.2)
     recorder.clips.cut(WINDOW, _ns(STAMP_S))
     assert encoding.wait(ENCODING_S)
@@ -212,14 +212,14 @@ def test_a_session_that_ends_within_a_clip_keeps_what_there_is(recorder: Recorde
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The thread that encodes gets no processor, until the event."""
-    freed, real = threading.Event(), clips.encode_clip
+    freed, real = threading.Event(), clip_encoder.encode_clip
 
     def encode_clip(*arguments: object) -> None:
         if threading.current_thread() is not threading.main_thread():
             freed.wait(ENCODING_S)
         real(*arguments)
 
-    monkeypatch.setattr(clips, "encode_clip", encode_clip)  # a machine as full as this cannot be made reliably
+    monkeypatch.setattr(clip_encoder, "encode_clip", encode_clip)  # a machine as full as this cannot be made reliably
     yield freed
     freed.set()
 
