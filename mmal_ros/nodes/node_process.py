@@ -18,7 +18,7 @@ from mmal_ros.discretion import log_discreetly
 from mmal_ros.files import keep_private
 from mmal_ros.nodes.autostart import Autostart
 from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
-from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros
+from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros, stay_on_this_computer
 from mmal_ros.nodes.parameter_checks import ParameterError
 from mmal_ros.nodes.spinning import shut_down
 
@@ -59,6 +59,7 @@ def _made(load: Load) -> Any:
     """The node, if it can be what it was told; else SystemExit, and a sentence in the log."""
     try:
         check_arguments(sys.argv)
+        stay_on_this_computer()
         start_ros()
         node = load()()
     except (CommandLineError, ParameterError, RosError) as error:

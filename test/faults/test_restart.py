@@ -36,6 +36,10 @@ class Watched:
     graph: Launched
     ros: Participant
 
+    def provoked(self, executable: str) -> str:
+        """In words."""
+        return f"SIGKILL, respawn after {self.graph.respawn_delay_s(executable):g} s"
+
     def heard(self, topic) -> list:
         return self.ros.heard[topic.name]
 
@@ -83,8 +87,8 @@ def test_a_sensors_node_is_killed_and_the_others_are_heard_meanwhile(watched, ex
     came = len(frames)
     back_s = reported_s + seconds_until(lambda: len(frames) > came)
     valid_s = back_s + seconds_until(watched.all_valid)
-    keep(Outcome(f"{executable} is killed", "SIGKILL, respawn after 1 s", reported_s, back_s))
-    keep(Outcome(f"{executable} is killed: its modalities count again", "SIGKILL, respawn after 1 s", None, valid_s))
+    keep(Outcome(f"{executable} is killed", watched.provoked(executable), reported_s, back_s))
+    keep(Outcome(f"{executable} is killed: its modalities count again", watched.provoked(executable), None, valid_s))
 
     assert_none_is_missing(estimates[before:])
     assert_others_live(watched, executable, pids)
@@ -95,13 +99,14 @@ def test_the_estimates_are_killed_and_are_back(watched):
     """No estimates for some seconds; they begin with empty windows, and every sensor is heard again."""
     seconds_until(watched.all_valid, START_TIMEOUT_S)
     estimates, said = watched.heard(ENGAGEMENT), len(watched.heard(DIAGNOSTICS))
-    watched.graph.kill("engagement_node")
+    executable = "engagement_node"
+    watched.graph.kill(executable)
     detected_s = seconds_until(lambda: says(watched.said_by("selector_node", said), "no estimates are coming"))
     before = len(estimates)
     back_s = detected_s + seconds_until(lambda: len(estimates) > before)
     valid_s = back_s + seconds_until(watched.all_valid)
-    keep(Outcome("engagement_node is killed", "SIGKILL, respawn after 1 s", detected_s, back_s))
-    keep(Outcome("engagement_node is killed: all modalities count", "SIGKILL, respawn after 1 s", None, valid_s))
+    keep(Outcome(f"{executable} is killed", watched.provoked(executable), detected_s, back_s))
+    keep(Outcome(f"{executable} is killed: all modalities count", watched.provoked(executable), None, valid_s))
 
     seconds_until(lambda: len(estimates) > before + 5)
     new = estimates[before:]
@@ -116,18 +121,18 @@ def test_who_only_listens_is_killed_and_nobody_else_notices(watched, executable)
     """Flags or recording pause for some seconds; estimates and sensors do not."""
     seconds_until(watched.all_valid, START_TIMEOUT_S)
     estimates = watched.heard(ENGAGEMENT)
-    before, said = len(estimates), len(watched.heard(DIAGNOSTICS))
+    before = len(estimates)
     session = watched.heard(SESSION_STATUS)[-1].session
     pids = {name: watched.graph.pid(name) for name in watched.graph.executables}
     watched.graph.kill(executable)
     back_s = seconds_until(lambda: watched.graph.pid(executable) != pids[executable])
     said = len(watched.heard(DIAGNOSTICS))
-    back_s += seconds_until(lambda: watched.said_by(executable, said))
-    keep(Outcome(f"{executable} is killed", "SIGKILL, respawn after 1 s", None, back_s))
     if executable == "recorder_node":
-        seconds_until(lambda: watched.heard(SESSION_STATUS)[-1].session not in ("", session))
+        back_s += seconds_until(lambda: watched.heard(SESSION_STATUS)[-1].session not in ("", session))
     else:
+        back_s += seconds_until(lambda: watched.said_by(executable, said))
         assert watched.ros.call(GetBudget, "selector/budget", GetBudget.Request()).left > 0
+    keep(Outcome(f"{executable} is killed", watched.provoked(executable), None, back_s))
 
     assert_none_is_missing(estimates[before:])
     assert_others_live(watched, executable, pids)

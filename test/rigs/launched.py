@@ -53,6 +53,10 @@ class Launched:
     def executables(self) -> list[str]:
         return list(self._launch.nodes)
 
+    def respawn_delay_s(self, executable: str) -> float:
+        """How long launch waits before it starts one again."""
+        return float(self._launch.nodes[executable].respawn_delay)
+
     def pid(self, executable: str) -> int:
         return self._processes[executable].pid
 
