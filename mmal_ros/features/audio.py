@@ -6,9 +6,8 @@ another licence takes `spectral`, made with NumPy and SciPy. A model knows which
 
 from __future__ import annotations
 
-import difflib
-
 from mmal_ros.features.extractor import Extractor
+from mmal_ros.wording import unknown
 
 EXTRACTORS = ("opensmile-egemaps", "spectral")
 
@@ -30,6 +29,4 @@ def audio_extractor(name: str) -> Extractor:
         from mmal_ros.features.audio_spectral import SpectralExtractor
 
         return SpectralExtractor()
-    close = difflib.get_close_matches(name, EXTRACTORS, n=1)
-    hint = f": did you mean {close[0]}?" if close else ""
-    raise ValueError(f"there is no audio feature set {name!r}, only {' and '.join(EXTRACTORS)}{hint}")
+    raise ValueError(unknown("audio feature set", name, EXTRACTORS))

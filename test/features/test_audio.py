@@ -177,7 +177,7 @@ def test_sound_of_another_rate_is_refused(feature_set: str) -> None:
 
 
 def test_an_unknown_feature_set_is_refused_with_a_suggestion() -> None:
-    with pytest.raises(ValueError, match="did you mean opensmile-egemaps"):
+    with pytest.raises(ValueError, match="did you mean 'opensmile-egemaps'"):
         audio_extractor("opensmile")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from mmal_ros.features.importers.errors import FeatureFileError
 from mmal_ros.features.importers.rows import RowReader
 from mmal_ros.features.importers.text_table import Numbers, TextTable
 from mmal_ros.features.names import FEATURE_SETS
+from mmal_ros.wording import unknown
 
 TIME, VALID, CONFIDENCE = "time_s", "valid", "confidence"
 PARQUET_MAGIC = b"PAR1"
@@ -58,9 +58,7 @@ def read_table(path: Path, modality: Modality, feature_set: str, start_ns: int) 
 def _names_of(feature_set: str, modality: Modality) -> tuple[str, ...]:
     of_modality = [name for name, (owner, _) in FEATURE_SETS.items() if owner == modality]
     if feature_set not in of_modality:
-        near = get_close_matches(feature_set, of_modality, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{modality} has no feature set {feature_set!r}, only {', '.join(of_modality)}{meant}")
+        raise ValueError(unknown(f"feature set of {modality}", feature_set, of_modality))
     return FEATURE_SETS[feature_set][1]
 
 

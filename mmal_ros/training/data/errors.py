@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 
+from mmal_ros import wording
 from mmal_ros.features.importers.errors import FeatureFileError
 from mmal_ros.features.recording import RecordingError
 from mmal_ros.sensors.source import SourceError
@@ -15,9 +15,7 @@ from mmal_ros.training.people import DataError
 def meant(word: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown word: what there is, and which of it was probably meant."""
     there = list(dict.fromkeys(known))
-    near = get_close_matches(word, there, n=1)
-    guess = f"; did you mean '{near[0]}'?" if near else ""
-    return f"there is {', '.join(there) or 'nothing'}{guess}"
+    return "; ".join(filter(None, (f"there is {', '.join(there) or 'nothing'}", wording.meant(word, there))))
 
 
 @contextmanager
