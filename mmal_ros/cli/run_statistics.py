@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FloatArray, Level, Modality
 
-KEPT_LATENCIES = 36_000
-"""An hour at 10 Hz: percentiles need no more, and memory stays bounded."""
+KEPT = 36_000
+"""An hour at 10 Hz: percentiles need no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +38,43 @@ def score_confusion(confusion: NDArray[np.int64]) -> Score:
     return Score(float(right.sum() / total), float(f1.mean()), float(of_truth.max() / total), total)
 
 
+class Times:
+    """The last `KEPT` of them; takes its memory at once, so that a run does not grow."""
+
+    def __init__(self) -> None:
+        self._values_s = np.full(KEPT, np.nan, np.float32)
+        self._count = 0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self._values_s[self._count % KEPT] = seconds
+        self._count += 1
+
+    def percentiles_ms(self) -> tuple[float, float]:
+        """Median and 99th percentile in milliseconds; nan when there are no values."""
+        if not self._count:
+            return math.nan, math.nan
+        median, high = np.percentile(self._values_s[: self._count] * 1000, [50, 99])
+        return float(median), float(high)
+
+
 @dataclass
 class RunStatistics:
     """Counts what a run says; bounded, however long it lasts."""
 
     estimates: int = 0
     unknown: int = 0
-    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_LATENCIES))
-    compute_times_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_LATENCIES))
+    latencies: Times = field(default_factory=Times)
+    compute_times: Times = field(default_factory=Times)
     confusion: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def note(self, level: Level | None, latency_s: float, compute_time_s: float) -> None:
         """One estimate came."""
         self.estimates += 1
         self.unknown += level is None
-        self.compute_times_s.append(compute_time_s)
+        self.compute_times.add(compute_time_s)
         if math.isfinite(latency_s):
-            self.latencies_s.append(latency_s)
+            self.latencies.add(latency_s)
 
     def judge(self, truth: Level, level: Level | None, by_modality: dict[Modality, FloatArray]) -> None:
         """Compare with the truth: the vote, and each modality that could be heard."""
@@ -71,11 +90,3 @@ class RunStatistics:
     def _count(self, name: str, truth: int, prediction: int) -> None:
         matrix = self.confusion.setdefault(name, np.zeros((len(Level), len(Level)), np.int64))
         matrix[truth, prediction] += 1
-
-
-def percentiles_ms(values_s: deque[float]) -> tuple[float, float]:
-    """Median and 99th percentile in milliseconds; nan when there are no values."""
-    if not values_s:
-        return math.nan, math.nan
-    median, high = np.percentile(np.array(values_s) * 1000, [50, 99])
-    return float(median), float(high)

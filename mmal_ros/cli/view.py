@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from mmal_ros.cli.run_statistics import RunStatistics, percentiles_ms
+from mmal_ros.cli.run_statistics import RunStatistics
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Estimate, Level, Modality, Status
 
 COLOURS = {None: "grey50", Level.LOW: "#D55E00", Level.MEDIUM: "#E69F00", Level.HIGH: "#009E73"}
@@ -123,8 +123,8 @@ class LiveView:
         return None if self.truth_at is None else self.truth_at(max(self.time_s - 0.5, 0))
 
     def _numbers(self) -> RenderableType:
-        median, high = percentiles_ms(self.statistics.latencies_s)
-        compute, _ = percentiles_ms(self.statistics.compute_times_s)
+        median, high = self.statistics.latencies.percentiles_ms()
+        compute, _ = self.statistics.compute_times.percentiles_ms()
         rate = self.rates.get("estimates", "–")
         text = (
             f"{rate} estimates/s · latency {median:.0f} ms (p99 {high:.0f}) · window, models and vote {compute:.2f} ms"
@@ -140,8 +140,8 @@ class LiveView:
 def summary(view: LiveView) -> RenderableType:
     """What the run amounted to."""
     statistics = view.statistics
-    median, high = percentiles_ms(statistics.latencies_s)
-    compute, compute_high = percentiles_ms(statistics.compute_times_s)
+    median, high = statistics.latencies.percentiles_ms()
+    compute, compute_high = statistics.compute_times.percentiles_ms()
     facts = Table.grid(padding=(0, 2))
     facts.add_row("estimates", f"{statistics.estimates} in {view.time_s:.1f} s, {statistics.unknown} of them unknown")
     facts.add_row("newest measurement → published", f"median {median:.0f} ms, p99 {high:.0f} ms")
