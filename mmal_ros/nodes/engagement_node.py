@@ -32,7 +32,7 @@ from mmal_ros.nodes.model_loading import PERIOD_S, LiveVersion, load_beside
 from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.steady import steady_timer
-from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL
+from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL, Topic
 from mmal_ros.paths import find_model
 from mmal_ros.pipeline import EngagementPipeline
 
@@ -263,11 +263,19 @@ class EngagementNode(LifecycleNode):
         recent = self._rejected[modality].update(rejected)
         heard = self._latest.modalities[MODALITY_CODES[modality]] if self._latest is not None else None
         status = STATUS_NAMES[heard.status] if heard is not None else Status.MISSING
-        good = status is Status.VALID and not recent
+        others = self._other_types(FEATURES[modality])
+        good = status is Status.VALID and not recent and not others
         values = {
             "age (ms)": f"{heard.age * 1000:.0f}" if heard is not None and status is not Status.MISSING else "",
             "frames accepted": pipeline.stream.windows.frames_seen[modality],
             "frames rejected": ", ".join(f"{count} {reason}" for reason, count in rejected.items()) or 0,
         }
         message = status.value + (f"; frames rejected: {', '.join(recent)}" if recent else "")
+        if others:
+            message += f"; somebody publishes {', '.join(others)} there, which nobody hears"
         return Report(modality.value, Health.OK if good else Health.WARN, message, values)
+
+    def _other_types(self, topic: Topic) -> list[str]:
+        """What else than its type is published on a topic: ROS keeps the two apart without a word."""
+        publishers = self.get_publishers_info_by_topic(self.resolve_topic_name(topic.name))
+        return sorted({publisher.topic_type for publisher in publishers} - {topic.type_name})

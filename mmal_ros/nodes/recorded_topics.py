@@ -31,8 +31,8 @@ def recorded_topics(privacy: Privacy) -> tuple[Topic, ...]:
 
 def bag_topic(topic: Topic, name: str) -> BagTopic:
     """A topic, whose full name is `name`, as the bag describes it; raises SessionError when its text is not there."""
-    package, message = topic.type.__module__.partition(".")[0], topic.type.__name__
-    return BagTopic(name, f"{package}/msg/{message}", definition(f"{package}/{message}"), [_offered(topic.qos)])
+    kind = topic.type_name
+    return BagTopic(name, kind, definition(kind.replace("/msg/", "/")), [_offered(topic.qos)])
 
 
 def definition(name: str) -> str:

@@ -47,6 +47,11 @@ class Topic:
     name: str
     qos: QoSProfile
 
+    @property
+    def type_name(self) -> str:
+        """As ROS writes it, for example `mmal_msgs/msg/FeatureFrame`."""
+        return f"{self.type.__module__.partition('.')[0]}/msg/{self.type.__name__}"
+
 
 FEATURES = {modality: Topic(FeatureFrame, f"features/{modality}", SENSOR_DATA) for modality in Modality}
 IMAGE = Topic(CompressedImage, "image/compressed", SENSOR_DATA)

@@ -132,7 +132,9 @@ def test_another_delimiter_is_named(tmp_path: Path, delimiter: str) -> None:
 def test_a_feature_set_that_does_not_exist_is_guessed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no feature set of face 'openface2'; did you mean 'openface-2'"):
         read_table(tmp_path / "any.csv", Modality.FACE, "openface2", START)
-    with pytest.raises(ValueError, match="there is no feature set of body 'e4'; choose from openpose-18, mediapipe-pose"):
+    with pytest.raises(
+        ValueError, match="there is no feature set of body 'e4'; choose from openpose-18, mediapipe-pose"
+    ):
         read_table(tmp_path / "any.csv", Modality.BODY, "e4", START)
 
 
