@@ -23,8 +23,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchDescription
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
-RESPAWN_DELAY_S = 0.2
-"""What dies at once needs two seconds to start again: more patience would only cost estimates."""
+RESPAWN_DELAY_S = 0.0
+"""What dies at once needs a second or two to start again: patience would only cost estimates."""
 USAGE_ERROR = 2
 MISSPELT = 0.8
 """How like one of ours an unknown argument is that is meant to be it; others are of a launch file that includes us."""
