@@ -161,7 +161,7 @@ class SessionStore:
             yield
         except SessionError:
             raise
-        except (DatabaseError, OSError, ValueError, TypeError, OverflowError) as error:
+        except (DatabaseError, OSError, ValueError, TypeError, OverflowError, AttributeError) as error:
             reason = getattr(error, "orig", None) or error
             remedy = "; the disk is full: make room, and try again" if is_full(self.path.parent) else ""
             raise SessionError(f"{self.path} cannot be used: {reason}{remedy}") from error
@@ -183,7 +183,7 @@ def standing(labels: Sequence[Label]) -> list[Label]:
 
 
 def _flag_of(row: _Flag) -> Flag:
-    """SQLite keeps whatever it is given: what is no number raises ValueError or TypeError."""
+    """SQLite keeps whatever it is given: no numbers raise ValueError or TypeError, a row without a key is None."""
     clip = None if row.clip is None else str(row.clip)
     policy, reason = str(row.policy), str(row.reason)
     return Flag(int(row.window_id), int(row.stamp_ns), policy, reason, float(row.utility), clip, bool(row.withdrawn))

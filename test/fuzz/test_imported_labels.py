@@ -81,6 +81,7 @@ def test_a_damaged_table_of_labels(tmp_path, session, content):
 @example(CIRCLE.encode())  # two tiers that are each other's parents
 @example(NO_WORD.encode())
 @example(LAUGHS.encode())
+@example(EAF.replace("UTF-8", "TTF-8").encode())
 @example(("<a>" * 100_000).encode())
 def test_a_damaged_file_of_elan(tmp_path, session, content):
     (tmp_path / "coding.eaf").write_bytes(content)

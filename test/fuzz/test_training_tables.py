@@ -40,6 +40,7 @@ def _load(path):
 @example(("name: " + "[" * 5000).encode())  # deeper than the parser can go
 @example(LAYOUT.replace("study.csv", "'study\\0.csv'").encode())
 @example(LAYOUT.replace("gap_s: 10", "gap_s: 1e308").encode())
+@example(LAYOUT.replace("gap_s: 10", "gap_s: " + "9" * 5000).encode())
 def test_a_damaged_description(tmp_path, content):
     (tmp_path / "study.csv").write_text(TABLE)
     (tmp_path / "study.yaml").write_bytes(content)
@@ -47,6 +48,7 @@ def test_a_damaged_description(tmp_path, content):
 
 
 @fuzz(damaged_text(TABLE))
+@example(TABLE.replace("0.5", "1e300").encode())
 def test_a_damaged_table(tmp_path, content):
     (tmp_path / "study.csv").write_bytes(content)
     (tmp_path / "study.yaml").write_text(LAYOUT)

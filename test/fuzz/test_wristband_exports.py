@@ -40,7 +40,7 @@ def _play(path: Path) -> None:
             samples = list(source)
     except SourceError as error:
         assert str(error)
-        assert "None" not in str(error)
+        assert "None" not in str(error).replace("found 'None'", "")  # which stands in the file then
         return
     assert samples
     assert all(np.isfinite(sample.values).all() for sample in samples)

@@ -103,8 +103,11 @@ def _refuse_entities(path: Path) -> None:
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
-    with suppress(expat.ExpatError), path.open("rb") as file:  # what is damaged is complained about afterwards
-        parser.ParseFile(file)
+    try:
+        with suppress(expat.ExpatError), path.open("rb") as file:  # what is damaged is complained about afterwards
+            parser.ParseFile(file)
+    except LookupError as error:
+        raise SessionError(f"{path} is no ELAN file: {error}") from error
 
 
 def _tiers_of(eaf: Any, annotator: str, tier: str | None, path: Path) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
+from mmal_ros.features.recording import LONGEST_NS
 from mmal_ros.session.card import SessionCard, SessionError, checked_code
 from mmal_ros.session.exchange.eaf import read_eaf
 from mmal_ros.session.exchange.spans import Said, Span, value_of, window_span
@@ -115,6 +116,8 @@ def _seconds(card: SessionCard) -> dict[int, int]:
     """Every whole second of a session as a window: its id and the stamp of its end."""
     if card.end_ns is None:
         raise SessionError(f"{card.name} has no end yet, so its seconds cannot be counted; leave out --all-windows")
+    if card.end_ns - card.start_ns > LONGEST_NS:
+        raise SessionError(f"{card.name} lasts longer than a week; mend start_ns or end_ns of its card")
     period_ns = round(NANOSECONDS_PER_SECOND / card.rate_hz)
     first_ns = -(-(card.start_ns + WINDOW_NS) // NANOSECONDS_PER_SECOND) * NANOSECONDS_PER_SECOND
     return {stamp // period_ns: stamp for stamp in range(first_ns, card.end_ns + 1, NANOSECONDS_PER_SECOND)}

@@ -77,13 +77,13 @@ def read_layout(path: Path) -> TableLayout:
         return TableLayout.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DataError(f"{path}: cannot be opened: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: this is no YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         guess = f"; {meant(place, TableLayout.model_fields)}" if first["type"] == "extra_forbidden" else ""
         raise DataError(f"{path}: {place or 'the file'}: {first['msg']}{guess}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text, or a number without end
+        raise DataError(f"{path}: this is no YAML: {error}") from error
 
 
 def _plain(value: Word) -> str:

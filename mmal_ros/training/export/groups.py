@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmal_ros.datatypes import FloatArray, Modality
+from mmal_ros.datatypes import STEPS_PER_WINDOW, FloatArray, Modality
 from mmal_ros.files import replacing
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import ModelSet
@@ -74,6 +74,10 @@ def _network(arrays: Arrays, modality: Modality, size: int) -> EngagementLSTM:
         raise ValueError(f"weights of {modality} are no finite numbers, or its temperature is not above 0")
     network.load_state_dict({name: torch.from_numpy(values) for name, values in parts.items()})
     network.eval()
+    with torch.no_grad():
+        found = network(torch.zeros(1, STEPS_PER_WINDOW, size), torch.ones(1, STEPS_PER_WINDOW))
+    if not torch.isfinite(found).all():
+        raise ValueError(f"what the network of {modality} gives are no probabilities")
     return network
 
 
