@@ -161,7 +161,7 @@ class SessionStore:
             yield
         except SessionError:
             raise
-        except (DatabaseError, OSError, ValueError, TypeError, OverflowError, AttributeError) as error:
+        except (DatabaseError, OSError, ValueError, TypeError, OverflowError) as error:
             reason = getattr(error, "orig", None) or error
             remedy = "; the disk is full: make room, and try again" if is_full(self.path.parent) else ""
             raise SessionError(f"{self.path} cannot be used: {reason}{remedy}") from error
@@ -182,14 +182,18 @@ def standing(labels: Sequence[Label]) -> list[Label]:
     return sorted((words[-1] for words in said.values() if words), key=lambda word: (word.stamp_ns, word.window_id))
 
 
-def _flag_of(row: _Flag) -> Flag:
-    """SQLite keeps whatever it is given: no numbers raise ValueError or TypeError, a row without a key is None."""
+def _flag_of(row: _Flag | None) -> Flag:
+    """SQLite keeps whatever it is given: what is no number raises ValueError or TypeError."""
+    if row is None:
+        raise ValueError("a flag has no key")
     clip = None if row.clip is None else str(row.clip)
     policy, reason = str(row.policy), str(row.reason)
     return Flag(int(row.window_id), int(row.stamp_ns), policy, reason, float(row.utility), clip, bool(row.withdrawn))
 
 
-def _label_of(row: _Label) -> Label:
+def _label_of(row: _Label | None) -> Label:
+    if row is None:
+        raise ValueError("a label has no key")
     value = None if row.value is None else LabelValue(row.value)
     annotator, note = str(row.annotator), str(row.note)
     return Label(int(row.window_id), int(row.stamp_ns), annotator, value, int(row.labelled_ns), note)

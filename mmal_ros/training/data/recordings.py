@@ -82,17 +82,17 @@ def load(folder: Path) -> DataSet:
 
 def _sessions(folder: Path, labels: Columns) -> list[Session]:
     names = [name.removesuffix(".npz") for name in labels.words[RECORDING]]
+    files = {file.stem: file for file in sorted(folder.glob("*.npz"))}
     return [
-        _session(folder, labels, name, [row for row, n in enumerate(names) if n == name]) for name in in_order(names)
+        _session(files, labels, name, [row for row, n in enumerate(names) if n == name]) for name in in_order(names)
     ]
 
 
-def _session(folder: Path, labels: Columns, name: str, rows: list[int]) -> Session:
+def _session(files: Mapping[str, Path], labels: Columns, name: str, rows: list[int]) -> Session:
     first_line = int(labels.lines[rows[0]])
-    files = {file.stem: file for file in sorted(folder.glob("*.npz"))}
     if name not in files:
         there = meant(name, list(files))
-        raise labels.error(first_line, RECORDING, f"there is no recording '{name}' in {folder}; {there}")
+        raise labels.error(first_line, RECORDING, f"there is no recording '{name}' in {labels.path.parent}; {there}")
     others = [row for row in rows if labels.words[PERSON][row] != labels.words[PERSON][rows[0]]]
     if others:
         raise labels.error(int(labels.lines[others[0]]), PERSON, f"'{name}' is of another person in line {first_line}")
