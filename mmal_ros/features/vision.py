@@ -14,6 +14,8 @@ from mmal_ros.features.action_units import CALIBRATION_S
 
 LONGEST_GAP_NS = NANOSECONDS_PER_SECOND
 """After a longer gap everybody may sit elsewhere: the trackers start afresh."""
+LONGEST_WITHOUT_POSE_NS = 300_000_000
+"""A window bridges no longer gap (`windowing.HOLD_STEPS`): a slow camera is looked at for the pose more often."""
 
 
 class VisionExtractor:
@@ -25,7 +27,8 @@ class VisionExtractor:
         """Load the models (a second).
 
         Args:
-            pose_every: the body is looked for in every so-manieth image; 1: in each.
+            pose_every: the body is looked for in every so-manieth image, 1: in each; and in one that comes 300 ms or
+                more after the last that was looked at.
             calibration_s: how long the neutral face is learnt (`action_units`).
             focal_lengths: of the camera, in image widths (`head_pose.Lens.assumed`).
         """
@@ -35,7 +38,8 @@ class VisionExtractor:
         self._face = face.FaceExtractor(calibration_s, focal_lengths)
         self._body = body.BodyExtractor()
         self._pose_every = pose_every
-        self._images = 0
+        self._images_since_pose = 0
+        self._pose_ns: int | None = None
         self._last: Sample | None = None
         self._warm_up()
 
@@ -51,8 +55,7 @@ class VisionExtractor:
         if self._last is not None and _is_cut(self._last, sample):
             self._restart()
         self._last = sample
-        pose_is_due = self._images % self._pose_every == 0
-        self._images += 1
+        pose_is_due = self._is_pose_due(sample.stamp_ns)
         yield self._face.extract(sample.stamp_ns, image)
         if pose_is_due:
             yield self._body.extract(sample.stamp_ns, image)
@@ -71,7 +74,16 @@ class VisionExtractor:
     def _restart(self) -> None:
         self._face.reset()
         self._body.reset()
-        self._images = 0
+        self._pose_ns = None
+
+    def _is_pose_due(self, stamp_ns: int) -> bool:
+        self._images_since_pose += 1
+        in_time = self._pose_ns is not None and stamp_ns - self._pose_ns < LONGEST_WITHOUT_POSE_NS
+        if in_time and self._images_since_pose < self._pose_every:
+            return False
+        self._images_since_pose = 0
+        self._pose_ns = stamp_ns
+        return True
 
 
 def _is_cut(last: Sample, sample: Sample) -> bool:

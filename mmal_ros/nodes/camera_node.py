@@ -28,7 +28,9 @@ class CameraParameters(SensorParameters):
     """What camera_node can be told."""
 
     source: str = parameter("device:0", "SPEC of the camera: device, file, http, rtsp, topic, synthetic or none")
-    pose_every: int = parameter(2, "look for the pose in every n-th picture", unit="pictures", minimum=1, maximum=30)
+    pose_every: int = parameter(
+        2, "look for the pose in every n-th picture, and at least every 0.3 s", unit="pictures", minimum=1, maximum=30
+    )
     privacy: str = parameter("features_only", "features_only: publish no pictures", choices=tuple(Privacy))
     image_rate_hz: float = parameter(15.0, "pictures published, if any", unit="Hz", minimum=0.1, maximum=60.0)
     jpeg_quality: int = parameter(80, "of the pictures published", unit="percent", minimum=10, maximum=100)

@@ -8,12 +8,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from mmal_ros.session.folder import SessionFolder
 from rigs.browser import CHROMIUM, NETWORK, PAGE_TIMEOUT_MS, Visitor, until
@@ -169,8 +169,11 @@ def browser_with_profile(browser: Browser, folder: Path) -> Iterator[BrowserCont
     options = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
     context = browser.browser_type.launch_persistent_context(folder, **options)
     context.set_default_timeout(PAGE_TIMEOUT_MS)
-    yield context
-    context.close()
+    try:
+        yield context
+    finally:
+        with suppress(Error):  # it may have been killed meanwhile
+            context.close()
 
 
 def kill(profile: Path) -> None:
