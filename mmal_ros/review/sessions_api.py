@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import FileResponse
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.review.answers import NotThereError
 from mmal_ros.review.labels_api import Coder
 from mmal_ros.review.library import Library, said_of
+from mmal_ros.review.roles import Role
 from mmal_ros.session.agreement import agreement
 from mmal_ros.session.card import SessionCard, SessionError
 from mmal_ros.session.deletion import is_recording
@@ -21,6 +22,15 @@ from mmal_ros.session.records import CLIP_LOST, Flag, Label
 from mmal_ros.session.store import LARGEST_ID
 
 PathWindow = Annotated[int, Path(ge=0, le=LARGEST_ID)]
+
+
+def _is_blind(request: Request, blind: bool = True) -> bool:
+    """Whoever has the coders' link labels blind, whatever she asks for."""
+    return blind or request.state.role is Role.CODER
+
+
+Blind = Annotated[bool, Depends(_is_blind)]
+"""Whether what the model thinks of a window is kept from a coder until she has labelled it."""
 
 
 def sessions_routes(library: Library) -> APIRouter:
@@ -32,7 +42,7 @@ def sessions_routes(library: Library) -> APIRouter:
         return list(_listed(library))
 
     @routes.get("/{name}")
-    def session(name: str, annotator: Coder | None = None, blind: bool = True) -> dict[str, Any]:
+    def session(name: str, blind: Blind, annotator: Coder | None = None) -> dict[str, Any]:
         folder = library.session(name)
         return _session(folder, annotator, blind)
 

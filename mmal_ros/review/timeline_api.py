@@ -1,6 +1,7 @@
 """What was recorded, to look at: the timeline of a session, the curves around a window, and what the model said of it.
 
-A coder who labels blind learns what the model thinks of a window only after having labelled it.
+A coder who labels blind learns what the model thinks of a window only after having labelled it; who may only label
+cannot do it otherwise.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.review.labels_api import Coder
 from mmal_ros.review.library import Library, flag_of, said_of
 from mmal_ros.review.opinions import opinion_of
-from mmal_ros.review.sessions_api import PathWindow
+from mmal_ros.review.sessions_api import Blind, PathWindow
 from mmal_ros.session.timeline import read_curves, read_timeline
 
 Points = Annotated[int, Query(ge=2, le=5000)]
@@ -25,9 +26,7 @@ def timeline_routes(library: Library) -> APIRouter:
     routes = APIRouter(prefix="/api/sessions/{name}")
 
     @routes.get("/timeline")
-    def timeline(
-        name: str, points: Points = 1500, annotator: Coder | None = None, blind: bool = True
-    ) -> dict[str, Any]:
+    def timeline(name: str, blind: Blind, points: Points = 1500, annotator: Coder | None = None) -> dict[str, Any]:
         folder = library.session(name)
         found = asdict(read_timeline(folder, points))
         start_ns, end_ns = found.pop("start_ns"), found.pop("end_ns")
@@ -40,7 +39,7 @@ def timeline_routes(library: Library) -> APIRouter:
         return {"start_ns": str(start_ns), "duration_s": duration_s, "blind": hidden, **found}
 
     @routes.get("/windows/{window_id}")
-    def window(name: str, window_id: PathWindow, annotator: Coder | None = None, blind: bool = True) -> dict[str, Any]:
+    def window(name: str, window_id: PathWindow, blind: Blind, annotator: Coder | None = None) -> dict[str, Any]:
         folder = library.session(name)
         flags, labels = said_of(folder)
         flag = flag_of(flags, window_id)

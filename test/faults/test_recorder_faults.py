@@ -1,12 +1,14 @@
-"""Recorders die where it hurts: several in one second, and one whose last clip was being written."""
+"""Recorders die: at random moments, several in one second, and one whose last clip was being written."""
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from mmal_ros.session.bag_metadata import is_complete
@@ -45,6 +47,9 @@ print("stopped", flush=True)
 time.sleep(60)
 """
 START_NS = 1_795_168_800_000_000_000
+ROOT = Path(__file__).resolve().parent.parent.parent
+LOST_AT_MOST_S = 5.0
+"""A second between two flushes, and a machine that is busy with other tests."""
 
 
 def recorder(root: Path, window_id: int) -> subprocess.Popen[str]:
@@ -62,6 +67,27 @@ def flags(folder: SessionFolder) -> dict[int, str | None]:
 def end(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(1500)])])
+def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(kills):
+    """Sessions that run twenty times as fast, so that a kill meets flags, withdrawals and clips at work."""
+    command = [sys.executable, str(ROOT / "benchmarks/kill_recorder.py"), "--kills", str(kills), "--seed", "7"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=8 * kills + 40)
+    assert run.returncode == 0, run.stdout + run.stderr
+    tally = json.loads(run.stdout)
+    assert tally["kills"] == kills
+    assert tally["acknowledged"] > 2 * kills
+    assert tally["acknowledged_clips"] > 0
+    assert tally["most_lost_s"] < LOST_AT_MOST_S
+    lost = f"no flag of {tally['acknowledged']}, no clip of {tally['acknowledged_clips']} acknowledged"
+    keep(
+        Outcome(
+            "recorder killed",
+            f"SIGKILL at {kills} random moments",
+            lost=f"{lost}; of features at most {tally['most_lost_s']:.1f} s",
+        )
+    )
 
 
 def test_sessions_that_begin_in_the_same_second_and_are_killed_have_each_their_own(tmp_path):

@@ -1,13 +1,9 @@
-"""The recorder is killed: what it acknowledged is there, and its bag opens."""
+"""The recorder's node is killed: what it acknowledged is there, and its bag opens. More kills: test/faults."""
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,22 +19,8 @@ from mmal_ros.session.salvage import ensure_readable
 from mmal_ros.session.store import SessionStore
 from rigs.ros import node_process, participant
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 LOST_AT_MOST_S = 5.0
 """A second between two flushes, and a machine that is busy with other tests."""
-
-
-@pytest.mark.slow
-def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged():
-    """The script does 200 for `make bench`."""
-    command = [sys.executable, str(ROOT / "benchmarks/kill_recorder.py"), "--kills", "10", "--seed", "7"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
-    assert run.returncode == 0, run.stdout + run.stderr
-    tally = json.loads(run.stdout)
-    assert tally["kills"] == 10
-    assert tally["acknowledged"] > 20
-    assert tally["acknowledged_clips"] > 0
-    assert tally["most_lost_s"] < LOST_AT_MOST_S
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -72,6 +72,20 @@ def test_a_coder_labels_and_takes_back(tmp_path: Path, session: SessionFolder) -
         assert running.coder.get(f"{place}/clips/{window}").is_success
 
 
+def test_a_coder_labels_blind_whatever_she_asks_for(tmp_path: Path, session: SessionFolder) -> None:
+    window = next(session.clips.iterdir()).stem
+    places = {
+        f"/api/sessions/{session.name}/windows/{window}": "opinion",
+        f"/api/sessions/{session.name}/timeline": "level",
+    }
+    with served(session.path.parent, tmp_path / "models") as running:
+        for place, secret in places.items():
+            asked = {"annotator": "C1", "blind": False}
+            assert running.reviewer.get(place, params=asked).json()[secret]
+            assert not running.coder.get(place, params=asked).json()[secret]
+        assert running.coder.get(f"/api/sessions/{session.name}", params={"blind": False}).json()["blind"] is True
+
+
 def test_in_a_browser_the_link_that_was_opened_last_counts(tmp_path: Path, session: SessionFolder) -> None:
     with served(session.path.parent, tmp_path / "models") as running:
         for token, role in ((CODER_TOKEN, "coder"), (TOKEN, "lead"), (CODER_TOKEN, "coder")):
@@ -98,6 +112,8 @@ def test_a_coders_page_offers_labelling_and_nothing_else(
         expect(page.get_by_role("link", name="Report")).to_be_hidden()
         coder.review(session.name)
         expect(page.locator("#personalise")).to_be_hidden()
+        expect(page.locator("#blind")).to_be_hidden()
+        expect(page.locator("#blind-words")).to_contain_text("hidden until you have answered")
         page.keyboard.press("1")
         expect(page.locator("#saved")).to_have_text("All answers saved")
         page.goto(f"{server.address}/live")
