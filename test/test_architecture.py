@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "mmal_ros"
 
 ORDER = (
-    {"datatypes", "files", "npz", "wording"},
+    {"datatypes", "files", "npz", "stopping", "wording"},
     {"sensors", "features", "uncertainty", "paths"},
     {"windowing", "window_columns", "model_card", "discretion"},
     {"schedule", "window_vectors", "onnx_session"},

@@ -30,7 +30,7 @@ from mmal_ros.sensors.specs import Sensor, parse_spec
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.records import Label, LabelValue
 
-PARTICIPANT, EXPERT = "DEMO", "SIMULATED"
+PARTICIPANT, EXPERT = "DEMO1", "SIMULATED"
 SECONDS_PER_FLAG = 5
 """Engagement of simulated people changes every 6 to 20 s."""
 FEWEST_FLAGS = 10

@@ -14,6 +14,7 @@ from mmal_ros.cli.main import INTERRUPTED
 from mmal_ros.features.recording import RecordingError
 from mmal_ros.model_card import ModelError
 from mmal_ros.sensors.source import SourceError
+from mmal_ros.stopping import told_to_stop
 
 USAGE_ERROR = 2
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -37,7 +38,9 @@ def clear_errors() -> Iterator[None]:
 
 
 def fail(message: str) -> NoReturn:
-    """One clear sentence on stderr, exit code 2."""
+    """One clear sentence on stderr, exit code 2; only the code 130 where it comes of being told to stop."""
+    if told_to_stop():
+        raise typer.Exit(INTERRUPTED)
     err.print(f"mmal: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(USAGE_ERROR)
 

@@ -26,6 +26,7 @@ from mmal_ros.nodes.graph import Graph, GraphSettings
 from mmal_ros.paths import find_model
 from mmal_ros.sensors.specs import Sensor
 from mmal_ros.session.records import Privacy
+from mmal_ros.stopping import told_to_stop
 
 if TYPE_CHECKING:  # only nodes/ knows messages; here they are names in annotations
     from diagnostic_msgs.msg import DiagnosticArray
@@ -101,6 +102,8 @@ class LiveRun:
 
     def _wait(self) -> None:
         while not self._over():
+            if told_to_stop():  # a library has taken the interrupt for something of its own
+                raise KeyboardInterrupt
             sleep(POLL_S)
             self.session = self._graph.session or self.session
         sleep(DRAIN_S)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 from mmal_ros.discretion import log_discreetly
 from mmal_ros.files import keep_private
+from mmal_ros.stopping import heed_signals, told_to_stop
 
 INTERRUPTED = 130
 
@@ -18,10 +18,14 @@ def main() -> None:
     """
     keep_private()
     log_discreetly()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_signals()
     try:
         from mmal_ros.cli.app import app
 
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except Exception:
+        if told_to_stop():  # whatever a library made of it
+            sys.exit(INTERRUPTED)
+        raise

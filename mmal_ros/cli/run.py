@@ -20,7 +20,7 @@ from mmal_ros.cli.view import LiveView, summary
 from mmal_ros.datatypes import Estimate
 from mmal_ros.selector import DEFAULT
 from mmal_ros.sensors.specs import SCHEMES, Sensor, SpecError, parse_spec
-from mmal_ros.session.card import checked_code
+from mmal_ros.session.card import new_code
 from mmal_ros.session.records import Privacy
 
 LONGEST_S = 7 * 24 * 3600
@@ -120,7 +120,7 @@ def run(
         texts = zip(Sensor, (camera, microphone, wristband), strict=True)
         specs = {sensor: parse_spec(sensor, text) for sensor, text in texts}
         providers = tuple(provider or ["cpu"])
-        recording = RecordOptions(checked_code(record), privacy, sessions) if record is not None else None
+        recording = RecordOptions(new_code(record), privacy, sessions) if record is not None else None
         flags = FlagOptions(policy, budget, float(expected_minutes))
         pace = (duration, rate_estimates, max_delay, providers, until_last, json_lines)
         options = RunOptions(specs, model, *pace, flags, recording)

@@ -20,7 +20,8 @@ from mmal_ros.nodes.autostart import Autostart
 from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
 from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros, stay_on_this_computer
 from mmal_ros.nodes.parameter_checks import ParameterError
-from mmal_ros.nodes.spinning import shut_down
+from mmal_ros.nodes.spinning import PERIOD_S, shut_down
+from mmal_ros.stopping import heed_signals, told_to_stop
 
 USAGE_ERROR = 2
 BOTH = (signal.SIGINT, signal.SIGTERM)
@@ -36,7 +37,7 @@ def spin(load: Load) -> None:
     """
     keep_private()
     log_discreetly()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_signals()
     node = None
     try:
         node = _made(load)
@@ -44,7 +45,8 @@ def spin(load: Load) -> None:
         executor.add_node(node)
         if node.get_parameter("activates_itself").value:
             Autostart(node)
-        executor.spin()
+        while not told_to_stop():
+            executor.spin_once(PERIOD_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         rclpy.logging.get_logger(load.__name__).debug("told to stop")
     finally:

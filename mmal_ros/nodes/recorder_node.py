@@ -146,7 +146,7 @@ class RecorderNode(LifecycleNode):
 
     def _trial_code(self) -> str:
         """Whose card can be tried out when nobody is known yet."""
-        return "" if self.settings.auto_start or self.settings.participant else "nobody"
+        return "" if self.settings.auto_start or self.settings.participant else "nobody0"
 
     def _silence(self) -> None:
         """Stop to listen, end the session and wait for its clips; harmless when called twice."""

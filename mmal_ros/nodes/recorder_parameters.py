@@ -11,7 +11,7 @@ from mmal_ros.model_card import CARD_NAME, read_card, sha256
 from mmal_ros.models import resolve_version
 from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.paths import find_model
-from mmal_ros.session.card import SessionCard, SessionError, checked_code
+from mmal_ros.session.card import SessionCard, SessionError, new_code
 from mmal_ros.session.records import Privacy
 from mmal_ros.wording import without_password
 
@@ -48,7 +48,7 @@ def session_card(settings: RecorderParameters, participant: str, privacy: str, n
     """
     fields = {
         "name": "",
-        "participant": checked_code(participant or settings.participant),
+        "participant": new_code(participant or settings.participant),
         "start": datetime.fromtimestamp(now_ns / NANOSECONDS_PER_SECOND, UTC),
         "start_ns": now_ns,
         "privacy": _privacy(privacy or settings.privacy),

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from mmal_ros.review.labels_api import WindowId
-from mmal_ros.session.card import checked_code
+from mmal_ros.session.card import new_code
 from mmal_ros.session.records import Privacy
 
 PERIOD_S = 0.2
@@ -72,7 +72,7 @@ class Start(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    participant: Annotated[str, AfterValidator(checked_code)]
+    participant: Annotated[str, AfterValidator(new_code)]
     privacy: Privacy = Privacy.CLIPS
 
 

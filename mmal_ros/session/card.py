@@ -35,6 +35,19 @@ def checked_code(code: str, whose: str = "participant") -> str:
     return code
 
 
+def new_code(code: str) -> str:
+    """The code of whom is to be recorded; raises SessionError also where it has no digit and may be a first name.
+
+    What was recorded under such a code can still be used, and deleted.
+    """
+    if not any(sign.isdigit() for sign in checked_code(code)):
+        raise SessionError(
+            f"'{code}' is no code of a participant whom one can record: it has no digit, and may be a name; expected "
+            "for example P017"
+        )
+    return code
+
+
 ParticipantCode = Annotated[str, AfterValidator(checked_code)]
 
 

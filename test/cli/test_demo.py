@@ -51,7 +51,7 @@ def test_two_sessions_are_played_labelled_learned_from_and_compared(tmp_path: Pa
     assert all((first.path / flag.clip).stat().st_size > 1000 for flag in flags if flag.clip)
     assert sum(flag.clip is not None for flag in flags) >= len(flags) - 1
     assert second.card().end_ns is not None
-    card = json.loads((tmp_path / "demo/models/DEMO/1/model.json").read_text())
+    card = json.loads((tmp_path / "demo/models/DEMO1/1/model.json").read_text())
     assert card["training"]["learned_from"]
     assert open_to_others(tmp_path) == []
     logs = [word for line in said for word in line.split() if word.endswith(".log")]

@@ -153,6 +153,7 @@ def hear_ctrl_c() -> None:
         (["run", "--camera", "device:0", "--fast"], "is live"),
         (["run", "--camera", "synthetic", "--save-features", "x.npz"], "--fast only"),
         (["run", "--features", "README.md"], "no recording of features"),
+        (["run", "--camera", "synthetic", "--record", "Anna"], "has no digit, and may be a name"),
     ],
 )
 def test_what_cannot_work_is_one_sentence_and_exit_code_2(arguments, sentence):

@@ -35,6 +35,12 @@ def hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def own_words(log: Path) -> str:
+    """Without what the interpreter tells of its imports."""
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(line for line in lines if not line.startswith(("#", "import ", "Processing ", "Adding ")))
+
+
 def stopped(home: Path, command: str, after_s: float, how: signal.Signals) -> tuple[str, list[psutil.Process]]:
     """What a command said that was stopped so long after our own code began, and which of its processes are left."""
     environment = {**os.environ, "MMAL_HOME": str(home), "PYTHONVERBOSE": "1"}
@@ -53,7 +59,7 @@ def stopped(home: Path, command: str, after_s: float, how: signal.Signals) -> tu
         time.sleep(after_s)
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
-        assert process.wait(60) == INTERRUPTED, log.read_text()[-2000:]
+        assert process.wait(60) == INTERRUPTED, own_words(log)
     finally:
         process.kill()
         process.wait()
@@ -68,3 +74,53 @@ def test_a_command_that_is_stopped_while_it_starts_leaves_nothing(tmp_path, comm
     assert left == []
     for session in sessions_in(tmp_path / "sessions"):  # if it had begun, it is whole
         assert session.card().end is not None
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, time
+def interrupted_import():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+    except KeyboardInterrupt:  # as the C code of numpy does
+        raise ImportError("numpy.core.multiarray failed to import")
+"""
+OF_A_COMMAND = """
+import sys, types
+from mmal_ros.cli.errors import fail
+def app():
+    try:
+        interrupted_import()
+    except ImportError as error:
+        {consequence}
+sys.modules["mmal_ros.cli.app"] = types.SimpleNamespace(app=app)
+from mmal_ros.cli.main import main
+main()
+"""
+OF_A_NODE = """
+from mmal_ros.nodes.e4_node import E4Node
+from mmal_ros.nodes.node_process import spin
+class Interrupted(E4Node):
+    def on_configure(self, state):
+        interrupted_import()
+def e4_node():
+    return Interrupted
+spin(e4_node)
+"""
+
+
+def ended(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT + program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("consequence", ["raise", "fail('microphone_node did not start')", "raise SystemExit(130)"])
+def test_a_command_whose_library_makes_an_error_of_the_interrupt_is_interrupted(consequence):
+    run = ended(OF_A_COMMAND.format(consequence=consequence))
+    assert (run.returncode, run.stdout, run.stderr) == (INTERRUPTED, "", "")
+
+
+def test_a_node_whose_library_makes_an_error_of_the_interrupt_ends():
+    run = ended(OF_A_NODE, "--ros-args", "-p", "activates_itself:=true", "-p", "source:=synthetic")
+    assert run.returncode == 0, run.stderr
+    assert "Traceback" not in run.stderr

@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from mmal_ros.session.folder import SessionFolder
 from rigs.fuzzing import MINUTES
+from rigs.review import Served, served
+from rigs.sessions import make_session
 
 RESULTS = Path(os.environ.get("MMAL_FUZZ_RESULTS", ".cache/fuzz.jsonl"))
 MEMORY_BYTES = 2 << 30
@@ -73,6 +76,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if MINUTES:
         for item in items:
             item.add_marker(pytest.mark.timeout(round(60 * MINUTES) + 600))
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> SessionFolder:
+    """With three flags."""
+    return make_session(tmp_path_factory.mktemp("sessions"), minutes=0.2, flags=3, clips=False)
+
+
+@pytest.fixture(scope="module")
+def server(session: SessionFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The pages of that session."""
+    with served(session.path.parent, tmp_path_factory.mktemp("models")) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
@@ -14,8 +13,7 @@ from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.store import SessionStore
 from rigs.fuzzing import fuzz
 from rigs.mutation import damaged_json, odd_words
-from rigs.review import TOKEN, Served, served
-from rigs.sessions import make_session
+from rigs.review import TOKEN
 
 BODIES = (
     {"window_id": 17_951_688_060, "value": "low", "annotator": "C1", "note": "", "request": "request-1"},
@@ -29,21 +27,10 @@ QUERIES = st.dictionaries(st.sampled_from(["annotator", "blind", "points", "toke
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> SessionFolder:
-    return make_session(tmp_path_factory.mktemp("sessions"), minutes=0.2, flags=3, clips=False)
-
-
-@pytest.fixture(scope="module")
 def routes(session: SessionFolder) -> list[tuple[str, str]]:
     paths = create_app(session.path.parent, TOKEN).openapi()["paths"]
     every = [(method, path) for path, of_path in paths.items() for method in of_path]
     return [route for route in every if route != STARTS_A_PROCESS]
-
-
-@pytest.fixture(scope="module")
-def server(session: SessionFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(session.path.parent, tmp_path_factory.mktemp("models")) as running:
-        yield running
 
 
 @fuzz(st.data())

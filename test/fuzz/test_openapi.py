@@ -5,8 +5,6 @@ Beside `test_http_routes`, which knows what hurts us: here requests follow the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import schemathesis
 from hypothesis import strategies as st
@@ -23,8 +21,7 @@ from mmal_ros.review.app import create_app
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.store import SessionStore
 from rigs.fuzzing import fuzz
-from rigs.review import TIMEOUT_S, TOKEN, Served, served
-from rigs.sessions import make_session
+from rigs.review import TIMEOUT_S, TOKEN
 
 CHECKS = [
     not_a_server_error, negative_data_rejection, status_code_conformance, content_type_conformance,
@@ -34,22 +31,11 @@ STARTS_A_PROCESS = "POST /api/participants/{code}/personalise"
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> SessionFolder:
-    return make_session(tmp_path_factory.mktemp("sessions"), minutes=0.2, flags=3, clips=False)
-
-
-@pytest.fixture(scope="module")
 def operations(session: SessionFolder) -> list:
     """What the description says that one can ask for."""
     schema = schemathesis.openapi.from_dict(create_app(session.path.parent, TOKEN).openapi())
     found = [result.ok() for result in schema.get_all_operations()]
     return [operation for operation in found if operation.label != STARTS_A_PROCESS]
-
-
-@pytest.fixture(scope="module")
-def server(session: SessionFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(session.path.parent, tmp_path_factory.mktemp("models")) as running:
-        yield running
 
 
 @fuzz(st.data())

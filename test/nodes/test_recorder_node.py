@@ -177,6 +177,7 @@ def test_a_session_that_cannot_begin_is_refused_with_the_reason(ros, tmp_path):
         ros.activate("recorder_node")
         assert "is no code of a participant" in start(ros).message
         assert "is no code of a participant" in start(ros, participant="Anna Berg").message
+        assert "it has no digit, and may be a name" in start(ros, participant="Anna").message
         assert (
             "privacy is 'some'; possible: features_only, clips, full"
             in start(ros, participant="P1", privacy="some").message
@@ -196,6 +197,7 @@ def test_a_session_that_cannot_begin_is_refused_with_the_reason(ros, tmp_path):
     ("settings", "reason"),
     [
         ({"participant": ""}, "'' is no code of a participant"),
+        ({"participant": "Anna"}, "'Anna' is no code of a participant .* may be a name; expected for example P017"),
         ({"devices": ["", "camera"]}, "parameter 'devices' has 'camera'; expected sensor=SPEC"),
         ({"model": "nobodys"}, "nobodys"),
     ],

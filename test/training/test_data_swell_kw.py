@@ -182,7 +182,7 @@ def test_a_number_that_is_none_is_refused(damaged):
 def test_an_infinite_number_is_refused(damaged):
     lines, read = damaged
     lines[20][at(lines, "Shappy")] = "inf"
-    with pytest.raises(DataError, match="line 21, column 'Shappy': found infinity"):
+    with pytest.raises(DataError, match="line 21, column 'Shappy': found inf, expected a finite number"):
         read()
 
 

@@ -175,10 +175,11 @@ def test_a_row_without_a_time_or_a_child_is_refused(load, column, problem):
         load(table)
 
 
-def test_an_infinite_number_is_refused(load):
+@pytest.mark.parametrize(("number", "word"), [(np.inf, "inf"), (-1e300, r"-1e\+300")])
+def test_a_number_that_features_cannot_hold_is_refused(load, number, word):
     table = study()
-    table.loc[2, "eda"] = np.inf
-    with pytest.raises(DataError, match="line 4, column 'eda': found infinity"):
+    table.loc[2, "eda"] = number
+    with pytest.raises(DataError, match=f"line 4, column 'eda': found {word}, expected a finite number"):
         load(table)
 
 

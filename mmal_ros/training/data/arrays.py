@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mmal_ros.features.importers.errors import missing_columns
 from mmal_ros.npz import NpzError, read_npz
 from mmal_ros.training.data.columns import Columns
-from mmal_ros.training.data.missing import Values
+from mmal_ros.training.data.missing import Values, beyond
 from mmal_ros.training.people import DataError
 
 
@@ -49,9 +49,10 @@ class Arrays:
         if values.ndim != 3 or len(values) != count:
             shape = self.content[name].shape
             raise DataError(f"{self.path}: array '{name}' is {shape}, expected ({count}, D) or ({count}, T, D)")
-        if np.isinf(values).any():
-            row = int(np.argwhere(np.isinf(values))[0][0]) + 1
-            raise DataError(f"{self.path}, row {row}, array '{name}': found infinity, expected a finite number")
+        if beyond(values).any():
+            at = tuple(np.argwhere(beyond(values))[0])
+            problem = f"found {values[at]:g}, expected a finite number of single precision"
+            raise DataError(f"{self.path}, row {at[0] + 1}, array '{name}': {problem}")
         return values
 
     def joined(self, names: Sequence[str], blocks: Sequence[Values]) -> Values:

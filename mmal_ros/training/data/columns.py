@@ -15,6 +15,7 @@ from mmal_ros.features.importers.errors import missing_columns
 from mmal_ros.features.importers.parquet import ParquetTable
 from mmal_ros.features.importers.text_table import Numbers, TextTable
 from mmal_ros.training.data.errors import as_data_error
+from mmal_ros.training.data.missing import beyond
 from mmal_ros.training.people import DataError
 
 PARQUET = (".parquet", ".pq")
@@ -58,14 +59,14 @@ def read_columns(path: Path, words: Sequence[str], numbers: Sequence[str]) -> Co
 
     Raises:
         DataError: the file cannot be read, a column is missing, a row has too few cells, a number is none or is
-            infinite; names line and column.
+            infinite or beyond single precision; names line and column.
     """
     with as_data_error():
         columns = (_from_parquet if path.suffix in PARQUET else _from_text)(path, list(words), list(numbers))
-    infinite = np.argwhere(np.isinf(columns.numbers))
-    if len(infinite):
-        row, column = infinite[0].tolist()
-        raise columns.error(int(columns.lines[row]), numbers[column], "found infinity, expected a finite number")
+    if beyond(columns.numbers).any():
+        row, column = np.argwhere(beyond(columns.numbers))[0].tolist()
+        problem = f"found {columns.numbers[row, column]:g}, expected a finite number of single precision"
+        raise columns.error(int(columns.lines[row]), numbers[column], problem)
     return columns
 
 

@@ -13,12 +13,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import FloatArray
-from mmal_ros.training.people import DataError
 
 Values = NDArray[np.float64]
 LARGEST = float(np.finfo(np.float32).max)
 MOST = 0.5
 """A share of missing features above this: the modality is not known."""
+
+
+def beyond(values: Values) -> NDArray[np.bool_]:
+    """Where a number is infinite, or larger than single precision can hold."""
+    found: NDArray[np.bool_] = np.abs(values) > LARGEST
+    return found
 
 
 def is_known(values: Values) -> NDArray[np.bool_]:
@@ -37,15 +42,9 @@ def typical(values: Values) -> Values:
 
 
 def held(values: Values, typical_values: Values) -> tuple[FloatArray, FloatArray, int]:
-    """The features (N, T, D) and mask (N, T) of one stretch in the order of time, and how many numbers were held.
-
-    Raises:
-        DataError: a number is larger than single precision can hold.
-    """
+    """The features (N, T, D) and mask (N, T) of one stretch in the order of time, and how many numbers were held."""
     known = is_known(values)
     flat = values.reshape(-1, values.shape[2])
     filled = pd.DataFrame(flat).ffill().fillna(pd.Series(typical_values)).to_numpy().reshape(values.shape)
-    if np.abs(filled[known]).max(initial=0) > LARGEST:
-        raise DataError("a feature has a number that is larger than single precision can hold; is a column scaled?")
     features: FloatArray = np.where(known[:, :, np.newaxis], filled, 0).astype(np.float32)
     return features, known.astype(np.float32), int(np.isnan(values[known]).sum())
