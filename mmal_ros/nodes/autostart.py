@@ -10,15 +10,22 @@ from typing import Any
 
 from rclpy.lifecycle import TransitionCallbackReturn
 
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT
+from mmal_ros.sensors.source import monotonic_s
+from mmal_ros.windowing import REACH_NS
 
 PERIOD_S = 0.05
 """How often it is looked whether the estimates are there."""
+SETTLED_S = monotonic_s() + REACH_NS / NANOSECONDS_PER_SECOND
+"""From when on a process that began as this file was read measures: no window sees what one before it measured."""
 
 
 class Autostart:
     """Configures a node at once, and activates it when somebody estimates: the first frame is to be heard.
+
+    At the earliest `SETTLED_S`, so that windows do not mix what was measured before a restart and after it.
 
     So a model set that is refused is known before a device is opened. Whoever makes estimates is there for herself.
     A node that refuses stays as it is, with the reason in its log.
@@ -35,6 +42,6 @@ class Autostart:
             self._activate()
 
     def _activate(self) -> None:
-        if self._node.count_publishers(ENGAGEMENT.name):
+        if monotonic_s() >= SETTLED_S and self._node.count_publishers(ENGAGEMENT.name):
             self._timer.cancel()
             self._node.trigger_activate()

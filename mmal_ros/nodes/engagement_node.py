@@ -12,7 +12,7 @@ from typing import Any
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from mmal_msgs.msg import Engagement
+from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_msgs.srv import ReloadModel
 from mmal_ros.datatypes import Modality, Status
@@ -70,7 +70,7 @@ class EngagementNode(LifecycleNode):
         self._latest: Engagement | None = None
         self._rejected = {modality: Recent() for modality in Modality}
         self._jumps = Recent()
-        self._diagnostics = Diagnostics(self, self._reports)
+        self._diagnostics = Diagnostics(self, self._reports, self._heard)
         self._pipeline: EngagementPipeline | None = None
         self._refused = ""
         one_at_a_time = MutuallyExclusiveCallbackGroup()
@@ -218,6 +218,11 @@ class EngagementNode(LifecycleNode):
 
     def _provider(self, models: ModelSet) -> str:
         return ", ".join(sorted(set(models.providers.values())))
+
+    def _heard(self) -> object:
+        """Which modalities count: who comes or goes is told at once."""
+        parts = self._latest.modalities if self._latest is not None else ()
+        return self._active, [part.status != ModalityEstimate.MISSING for part in parts]
 
     def _reports(self) -> Iterable[Report]:
         if self._pipeline is None or not self._active:

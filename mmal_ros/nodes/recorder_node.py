@@ -48,7 +48,7 @@ class RecorderNode(LifecycleNode):
         self._model_info = b""
         self._active = False
         self._seen_and_heard: list[Any] = []
-        self._diagnostics = Diagnostics(self, self._reports)
+        self._diagnostics = Diagnostics(self, self._reports, lambda: self._active)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read and check the parameters, make topics and services."""

@@ -81,7 +81,7 @@ class SelectorNode(LifecycleNode):
         self._newest_came_s = 0.0
         self._recorded: deque[Recorded] = deque(maxlen=RECORDED.qos.depth)  # not counted yet
         self._problem = ""
-        self._diagnostics = Diagnostics(self, self._reports)
+        self._diagnostics = Diagnostics(self, self._reports, lambda: self._active)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load scale and trained criteria, make the topics."""

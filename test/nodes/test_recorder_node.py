@@ -259,6 +259,7 @@ def test_a_recorder_that_was_started_again_leaves_old_flags_where_they_are(ros, 
     recorded, queries = ros.listen(RECORDED), ros.node.create_publisher(QUERY.type, QUERY.name, QUERY.qos)
     settings = {"sessions": tmp_path, "participant": "P017", "auto_start": True, "privacy": "features_only"}
     for session in range(2):
+        wait_until(lambda: ros.node.count_publishers(SESSION_STATUS.name) == 0, 20)  # else it is the killed one we ask
         with node_process("recorder_node", **settings) as process:
             ros.activate("recorder_node")
             queries.publish(query(session, time.time_ns()))
