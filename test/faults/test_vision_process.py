@@ -45,10 +45,13 @@ def run(ros, tmp_path_factory):
             process.wait(30)
 
 
+def has_face(estimate) -> bool:
+    return estimate.modalities[MODALITY_CODES[Modality.FACE]].status == ModalityEstimate.VALID
+
+
 def sees(ros) -> bool:
     estimates = ros.heard[ENGAGEMENT.name]
-    face = MODALITY_CODES[Modality.FACE]
-    return bool(estimates) and estimates[-1].modalities[face].status == ModalityEstimate.VALID
+    return bool(estimates) and has_face(estimates[-1])
 
 
 def vision_of(run: subprocess.Popen) -> int:
@@ -63,7 +66,7 @@ def mistreat(ros, run, what: int, complaint: str) -> tuple[float, float]:
     before, vision = len(estimates), vision_of(run)
     os.kill(vision, what)
     detected_s = seconds_until(lambda: complaint in message_of(diagnostics[-20:], "camera"))
-    seconds_until(lambda: not sees(ros))
+    seconds_until(lambda: not all(map(has_face, estimates[before:])))
     back_s = detected_s + seconds_until(lambda: sees(ros), START_TIMEOUT_S)
     assert vision_of(run) != vision
     went_on(estimates[before:])

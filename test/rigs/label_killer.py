@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from mmal_ros.session.records import Label, LabelValue
@@ -45,6 +46,8 @@ def label_and_kill(path: Path, kills: int, seed: int = 0) -> int:
             assert server.stdout is not None
             assert server.stdout.readline() == "ready\n"
             number += _until_killed(server, number, dice, at_any_moment=life % 2 == 0)
+            with suppress(BrokenPipeError):  # a question may still wait to be sent
+                server.stdin.close()
     return number
 
 
