@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,18 +46,21 @@ def run(ros, tmp_path_factory):
             process.wait(30)
 
 
-def has_face(estimate) -> bool:
-    return estimate.modalities[MODALITY_CODES[Modality.FACE]].status == ModalityEstimate.VALID
+def face(ros) -> ModalityEstimate:
+    """What the newest estimate says of it."""
+    return ros.heard[ENGAGEMENT.name][-1].modalities[MODALITY_CODES[Modality.FACE]]
 
 
 def sees(ros) -> bool:
-    estimates = ros.heard[ENGAGEMENT.name]
-    return bool(estimates) and has_face(estimates[-1])
+    return bool(ros.heard[ENGAGEMENT.name]) and face(ros).status == ModalityEstimate.VALID
 
 
-def vision_of(run: subprocess.Popen) -> int:
+def vision_of(run: subprocess.Popen) -> int | None:
+    """None: there is none at the moment."""
     children = psutil.Process(run.pid).children()
-    return next(child.pid for child in children if "spawn_main" in str(child.cmdline()))
+    with suppress(psutil.NoSuchProcess):
+        return next((child.pid for child in children if "spawn_main" in str(child.cmdline())), None)
+    return None
 
 
 def mistreat(ros, run, what: int, complaint: str) -> tuple[float, float]:
@@ -66,9 +70,9 @@ def mistreat(ros, run, what: int, complaint: str) -> tuple[float, float]:
     before, vision = len(estimates), vision_of(run)
     os.kill(vision, what)
     detected_s = seconds_until(lambda: complaint in message_of(diagnostics[-20:], "camera"))
-    seconds_until(lambda: not all(map(has_face, estimates[before:])))
-    back_s = detected_s + seconds_until(lambda: sees(ros), START_TIMEOUT_S)
-    assert vision_of(run) != vision
+    back_s = detected_s + seconds_until(lambda: vision_of(run) not in (vision, None), START_TIMEOUT_S)
+    frames_seen = face(ros).frames_seen
+    back_s += seconds_until(lambda: sees(ros) and face(ros).frames_seen > frames_seen, START_TIMEOUT_S)
     went_on(estimates[before:])
     seconds_until(lambda: message_of(diagnostics[-20:], "camera") == "streaming")
     return detected_s, back_s
