@@ -22,7 +22,7 @@ demo: $(VENV)/.run  ## install what is needed and watch the whole live graph on 
 	@$(BIN)/mmal demo
 
 test: $(VENV)/.test lint  ## install what the tests need and run them all
-	@$(BIN)/python -m pytest -n 3 --dist loadfile || { echo "once more, one at a time, those that failed: real radios, sound servers and processes share this machine"; \
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder || { echo "once more, one at a time, those that failed: real radios, sound servers and processes share this machine"; \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
 lint: $(VENV)/.test  ## style and types

@@ -28,7 +28,7 @@ from mmal_ros.session.clips import ClipRecorder
 from mmal_ros.session.folder import new_session
 from mmal_ros.session.records import CLIP_LOST, Flag, Privacy
 from mmal_ros.session.space import Room, Space, check_space, give_up_reserve
-from mmal_ros.session.store import LARGEST_ID, SessionStore
+from mmal_ros.session.store import LARGEST_ID, SessionStore, UnstorableError
 
 PERIOD_S = 1.0
 """The bag is flushed so often."""
@@ -41,6 +41,7 @@ CLIPS_TIMEOUT_S = 10.0
 AHEAD_NS = 60 * NANOSECONDS_PER_SECOND
 """A flag of later than this is of another clock: its clip would never be due."""
 CLOCK_SET_BACK = "the clock was set back to before the start, so flags are passed over; begin a new session"
+ODD_FLAG = "a flag is passed over: window, stamp or utility cannot be; does another software publish it?"
 log = logging.getLogger(__name__)
 
 
@@ -100,6 +101,7 @@ class SessionRecorder:
         self._known: dict[int, Flag | None] = {}  # by window; None: withdrawn
         self._facts: deque[_Fact] = deque()
         self._store_problem = ""
+        self._told_of_odd = False
         self.clips_lost = 0
         """Flags whose clip could not be made."""
         self._wake = threading.Event()
@@ -162,7 +164,8 @@ class SessionRecorder:
         if flag.stamp_ns < self.card.start_ns or flag == known:
             return
         if not _is_sane(flag, self._now_ns()):
-            log.error("a flag is passed over: window, stamp or utility cannot be; does another software publish it?")
+            log.log(logging.DEBUG if self._told_of_odd else logging.ERROR, ODD_FLAG)  # there may be any number
+            self._told_of_odd = True
             return
         if self._keep(partial(self._store.flag, flag), self._says(flag.window_id)):
             self._known[flag.window_id] = flag
@@ -171,7 +174,9 @@ class SessionRecorder:
 
     def withdraw(self, window_id: int, stamp_ns: int) -> None:
         """A flag is not to be labelled; its clip is deleted. Passed over as `flag` does."""
-        if stamp_ns < self.card.start_ns or (window_id in self._known and self._known[window_id] is None):
+        if stamp_ns < self.card.start_ns or window_id > LARGEST_ID:  # it is not, or cannot be, of this session
+            return
+        if window_id in self._known and self._known[window_id] is None:
             return
         if self._keep(partial(self._withdraw, window_id), self._says(window_id, withdrawn=True)):
             self._known[window_id] = None
@@ -245,6 +250,10 @@ class SessionRecorder:
             fact = self._facts[0]
             try:
                 fact.write()
+            except UnstorableError:
+                self._facts.popleft()  # or it would be in the way of all others
+                log.exception("what was said of a flag cannot be kept, and is passed over")
+                continue
             except (SessionError, OSError) as error:
                 if give_up_reserve(self.folder.path):
                     continue

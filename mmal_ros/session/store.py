@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import URL, BigInteger, Boolean, Executable, Float, String, create_engine, event, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -30,6 +30,10 @@ LARGEST_ID = (1 << 63) - 1
 BUSY_TIMEOUT_S = 10.0
 """How long one writer waits for another."""
 Result = TypeVar("Result")
+
+
+class UnstorableError(SessionError):
+    """A value that no such file can keep, or has: to try again is of no use."""
 
 
 class _Base(DeclarativeBase):
@@ -161,7 +165,9 @@ class SessionStore:
             yield
         except SessionError:
             raise
-        except (DatabaseError, OSError, ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, OverflowError, DataError, IntegrityError) as error:
+            raise UnstorableError(f"{self.path} cannot be used: {error}") from error
+        except (DatabaseError, OSError) as error:
             reason = getattr(error, "orig", None) or error
             remedy = "; the disk is full: make room, and try again" if is_full(self.path.parent) else ""
             raise SessionError(f"{self.path} cannot be used: {reason}{remedy}") from error

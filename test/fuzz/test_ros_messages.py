@@ -171,6 +171,7 @@ def test_estimates_of_anybody(message: Any) -> None:
     )
 )  # fmt: skip
 @example(Query(header=Header(stamp=SOON), window_id=2**64 - 1))  # more than a database can keep
+@example(Query(header=Header(stamp=SOON), window_id=2**64 - 1, action=Query.WITHDRAWN))
 @example(Query(header=Header(stamp=SOON), utility=math.nan))  # which it keeps as nothing
 @example(Query(header=Header(stamp=Time(sec=-1))))  # of 1969, which a bag cannot say
 def test_queries_of_anybody_do_not_keep_others_from_the_disk(recorder: Recording, message: Any) -> None:

@@ -134,6 +134,30 @@ def test_a_flag_that_cannot_be_written_waits_and_is_not_acknowledged(tmp_path, m
     assert set(flags_in(recording.folder)) == {1, 2}
 
 
+@pytest.mark.parametrize("what", ["number", "text", "nothing"])
+def test_what_no_database_can_keep_is_in_nobodys_way(recording, monkeypatch, caplog, what):
+    """Whatever gets past the door."""
+    monkeypatch.setattr(recorder_module, "_is_sane", lambda *_: True)
+    odd = {
+        "number": replace(flag(1), window_id=1 << 63),
+        "text": replace(flag(1), reason="\ud800"),
+        "nothing": replace(flag(1), utility=float("nan")),
+    }
+    recording.recorder.flag(odd[what])
+    recording.recorder.flag(flag(2))
+    recording.acknowledged(1)
+    assert [heard.window_id for heard in recording.heard] == [2]
+    assert "cannot be kept" in caplog.text
+    assert recording.recorder.problem == ""
+
+
+def test_a_window_that_cannot_be_is_not_withdrawn(recording):
+    recording.recorder.withdraw(1 << 63, time.time_ns())
+    recording.recorder.flag(flag(2))
+    recording.acknowledged(1)
+    assert [heard.window_id for heard in recording.heard] == [2]
+
+
 def test_a_session_is_complete_when_it_was_stopped(recording):
     started = recording.folder.card()
     assert started.end is None

@@ -70,7 +70,7 @@ def read_group(models: ModelSet) -> GroupModel:
 def _network(arrays: Arrays, modality: Modality, size: int) -> EngagementLSTM:
     network = EngagementLSTM(size)
     parts = {name: arrays[f"{modality}/{name}"] for name in network.state_dict()}
-    if not all(np.isfinite(values).all() for values in parts.values()) or parts["temperature"] <= 0:
+    if not all(np.isfinite(values).all() for values in parts.values()) or not (parts["temperature"] > 0).all():
         raise ValueError(f"weights of {modality} are no finite numbers, or its temperature is not above 0")
     network.load_state_dict({name: torch.from_numpy(values) for name, values in parts.items()})
     network.eval()
