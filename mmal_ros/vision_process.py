@@ -17,6 +17,7 @@ from mmal_ros.datatypes import Sample
 from mmal_ros.extraction import OnFrame
 from mmal_ros.sensors.source import SourceError, SourceState, SourceStatus, back_off, monotonic_s
 from mmal_ros.vision_child import GIVE_UP_S, VisionSettings, see
+from mmal_ros.windowing import REACH_S
 
 OnImage = Callable[[int, bytes], None]
 """Called with the stamp and the JPEG of a picture."""
@@ -135,14 +136,15 @@ class VisionProcess:
                 self._start_again()
 
     def _start_again(self) -> None:
-        """Until it works or is no longer wanted."""
-        waits = back_off()
+        """Until it works or is no longer wanted; so late that no window sees both what the old and the new one saw."""
+        waits, settled_s = back_off(), monotonic_s() + REACH_S
         while not self._stopping.is_set():
             self._restarts += 1
             try:
                 self._kill()
                 self._launch()
                 self._await("ready")
+                self._stopping.wait(max(0.0, settled_s - monotonic_s()))
                 self._begin()
                 return
             except (SourceError, OSError) as error:

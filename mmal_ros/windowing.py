@@ -35,6 +35,7 @@ HOLD_STEPS = 3
 LEAST_COVERAGE = 0.5
 """A modality with fewer than half of its steps valid is missing in that window (docs/features.md, handling)."""
 REACH_NS = (STEPS_PER_WINDOW + HOLD_STEPS) * STEP_NS
+REACH_S = REACH_NS / NANOSECONDS_PER_SECOND
 """How far before its end a window can see: its steps, and what is held into the first of them."""
 RING_STEPS = 48
 """Steps that are kept: the reach of a window, up to 2 s by which `schedule` may be behind, 0.5 s ahead of the clock."""

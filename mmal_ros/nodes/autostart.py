@@ -10,15 +10,14 @@ from typing import Any
 
 from rclpy.lifecycle import TransitionCallbackReturn
 
-from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT
 from mmal_ros.sensors.source import monotonic_s
-from mmal_ros.windowing import REACH_NS
+from mmal_ros.windowing import REACH_S
 
 PERIOD_S = 0.05
 """How often it is looked whether the estimates are there."""
-SETTLED_S = monotonic_s() + REACH_NS / NANOSECONDS_PER_SECOND
+SETTLED_S = monotonic_s() + REACH_S
 """From when on a process that began as this file was read measures: no window sees what one before it measured."""
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mmal_msgs.msg import ModalityEstimate
+from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_ros.datatypes import Modality
 from mmal_ros.nodes.conversions import MODALITY_CODES
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT
@@ -46,9 +46,13 @@ def run(ros, tmp_path_factory):
             process.wait(30)
 
 
+def face_in(estimate: Engagement) -> ModalityEstimate:
+    return estimate.modalities[MODALITY_CODES[Modality.FACE]]
+
+
 def face(ros) -> ModalityEstimate:
     """What the newest estimate says of it."""
-    return ros.heard[ENGAGEMENT.name][-1].modalities[MODALITY_CODES[Modality.FACE]]
+    return face_in(ros.heard[ENGAGEMENT.name][-1])
 
 
 def sees(ros) -> bool:
@@ -74,6 +78,7 @@ def mistreat(ros, run, what: int, complaint: str) -> tuple[float, float]:
     frames_seen = face(ros).frames_seen
     back_s += seconds_until(lambda: sees(ros) and face(ros).frames_seen > frames_seen, START_TIMEOUT_S)
     went_on(estimates[before:])
+    assert ModalityEstimate.MISSING in [face_in(estimate).status for estimate in estimates[before:]], "windows mix"
     seconds_until(lambda: message_of(diagnostics[-20:], "camera") == "streaming")
     return detected_s, back_s
 
