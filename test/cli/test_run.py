@@ -55,7 +55,8 @@ def test_camera_microphone_and_wristband_go_in_and_engagement_comes_out(real_rec
     assert {line["model"] for line in run} == {"demo/2"}
     assert all(line["level"] in ("low", "medium", "high") for line in complete)
     times = [line["time_s"] for line in run]
-    assert times == [round(0.1 * (i + 1), 6) for i in range(len(times))], "not one estimate every 100 ms"
+    assert times[0] <= 0.5, "a busy machine may be late at the start"
+    assert times == [round(times[0] + 0.1 * i, 6) for i in range(len(times))], "not one estimate every 100 ms"
 
 
 @pytest.fixture
