@@ -27,7 +27,7 @@ class Memory:
         self.every = 1
         self._most = most
         self._told = 0
-        self._vectors = np.empty((most, size), np.float32)
+        self._vectors = np.full((most, size), np.nan, np.float32)  # taken at once: a session is not seen to grow
         self._numbers = np.empty(0, np.int64)  # which window of the session each is
         self._watched: dict[int, tuple[FloatArray, Distances]] = {}
 
