@@ -13,6 +13,8 @@ from mmal_ros.selector.coverage import Distances, distances
 MOST = 2048
 """Windows that are remembered: a session of half an hour as it was, a longer one in every second window, then in every
 fourth. Density and novelty are shares, so they stay what they are."""
+PIECE = 256
+"""So many of them are compared at once, in double precision: all of them would take some megabytes for a moment."""
 
 
 class Memory:
@@ -41,10 +43,7 @@ class Memory:
             self._thin()
         if self._told % self.every == 0:
             self._store(number, vector)
-        count = len(self._numbers)
-        away = np.empty(self._most)
-        away[:count] = distances(vector[None], self._vectors[:count])[0]
-        self._watched[window_id] = vector, away
+        self._watched[window_id] = vector, self._away_from(vector)
         self._told += 1
 
     def same(self, window_id: int, as_id: int) -> None:
@@ -65,6 +64,14 @@ class Memory:
         """(S,) which of the remembered windows came before the `number`-th of the session."""
         earlier: NDArray[np.bool_] = self._numbers < number
         return earlier
+
+    def _away_from(self, vector: FloatArray) -> Distances:
+        """Distances to all that is remembered, with room for what will be."""
+        away = np.empty(self._most)
+        for begin in range(0, len(self._numbers), PIECE):
+            piece = slice(begin, min(begin + PIECE, len(self._numbers)))
+            away[piece] = distances(vector[None], self._vectors[piece])[0]
+        return away
 
     def _store(self, number: int, vector: FloatArray) -> None:
         place = len(self._numbers)
