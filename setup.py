@@ -101,7 +101,7 @@ setup(
             "psutil>=5",
             "pytest<9",  # launch_testing's plugin
             "pytest-timeout>=2",
-            "pytest-xdist>=3",  # tests wait more than they compute: two at a time
+            "pytest-xdist>=3",  # tests wait more than they compute: three at a time
             "rosbags>=0.10",  # reads our bags as others would
             "ruff>=0.6",
             "schemathesis>=4",  # asks every route what its description allows, and what it does not

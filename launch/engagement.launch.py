@@ -41,7 +41,7 @@ ARGUMENTS = {
     ),
     "record": (
         "none",
-        "code of the participant whose session is recorded from the start, for example P017; never a name",
+        "code of the participant whose session is recorded from the start: with a digit, like P017, never a name",
     ),
     "privacy": ("clips", "what is kept of picture and sound: features_only, clips or full"),
     "policy": ("sliced-coverage", "which selector flags windows for a label"),

@@ -24,6 +24,12 @@ def told_to_stop() -> bool:
     return bool(_came)
 
 
+def end_if_told() -> None:
+    """Raises KeyboardInterrupt if one has come, for those who catch whatever a library makes of it."""
+    if _came:
+        raise KeyboardInterrupt
+
+
 def _interrupt(number: int, _: FrameType | None) -> None:
     _came.append(number)
     raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -78,6 +79,7 @@ def see(connection: Connection, settings: VisionSettings) -> None:
         source = fed if settings.spec.scheme == "topic" else live_source(settings.spec, time_ns)
         extraction = ThreadExtraction(source, _extractor(settings), outlet.send_frame, outlet.send_image)
         extraction.prepare()
+        gc.freeze()  # what is loaded by now stays; no picture need wait while it is looked at for garbage
         outlet.send("ready")
         order, start_ns = _first_order(connection)
         if order == "stop":

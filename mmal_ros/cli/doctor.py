@@ -20,6 +20,7 @@ from mmal_ros.cli.redirect import STDERR, STDOUT, output_into
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, load_model_set
 from mmal_ros.paths import find_model
+from mmal_ros.stopping import end_if_told
 
 GPU_REMEDY = "only with an NVIDIA GPU: CUDA 13 and cuDNN 9 (and TensorRT)"
 SYSTEM_BUS = Path("/run/dbus/system_bus_socket")
@@ -92,6 +93,7 @@ def _packages() -> Iterator[Finding]:
         try:
             importlib.import_module(requirement.module)
         except Exception as error:  # a broken package raises anything as it is imported
+            end_if_told()
             found = f"{type(error).__name__}: {error}".splitlines()[0]
             yield Finding(subject, False, found, requirement.remedy, requirement.needed)
         else:
@@ -143,6 +145,7 @@ def _attempt(subject: str, look: Callable[[], str], remedy: str) -> Finding:
     try:
         found = look()
     except Exception as error:  # a missing driver raises anything
+        end_if_told()
         return Finding(subject, False, f"{type(error).__name__}: {error}", remedy)
     return Finding(subject, bool(found), found or "none", remedy)
 

@@ -38,8 +38,9 @@ def clear_errors() -> Iterator[None]:
 
 
 def fail(message: str) -> NoReturn:
-    """One clear sentence on stderr, exit code 2; only the code 130 where it comes of being told to stop."""
+    """One clear sentence on stderr, exit code 2; 130 after somebody said stop: it may only be what came of that."""
     if told_to_stop():
+        err.print(f"mmal: stopped; meanwhile: {message}", style="grey50", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED)
     err.print(f"mmal: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(USAGE_ERROR)

@@ -26,7 +26,7 @@ from mmal_ros.nodes.graph import Graph, GraphSettings
 from mmal_ros.paths import find_model
 from mmal_ros.sensors.specs import Sensor
 from mmal_ros.session.records import Privacy
-from mmal_ros.stopping import told_to_stop
+from mmal_ros.stopping import end_if_told
 
 if TYPE_CHECKING:  # only nodes/ knows messages; here they are names in annotations
     from diagnostic_msgs.msg import DiagnosticArray
@@ -102,8 +102,7 @@ class LiveRun:
 
     def _wait(self) -> None:
         while not self._over():
-            if told_to_stop():  # a library has taken the interrupt for something of its own
-                raise KeyboardInterrupt
+            end_if_told()
             sleep(POLL_S)
             self.session = self._graph.session or self.session
         sleep(DRAIN_S)

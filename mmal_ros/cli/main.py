@@ -25,7 +25,8 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except Exception:
-        if told_to_stop():  # whatever a library made of it
-            sys.exit(INTERRUPTED)
-        raise
+    except Exception as error:
+        if not told_to_stop():
+            raise
+        sys.stderr.write(f"mmal: stopped; meanwhile: {type(error).__name__}: {error}\n")  # perhaps only of that
+        sys.exit(INTERRUPTED)

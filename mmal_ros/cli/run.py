@@ -62,7 +62,8 @@ ProviderOption = Annotated[
 ]
 UntilLastOption = Annotated[bool, typer.Option("--until-last", help="go on until the last recording ends")]
 RecordOption = Annotated[
-    str | None, typer.Option(metavar="CODE", help="record the session of this participant: a code, never a name")
+    str | None,
+    typer.Option(metavar="CODE", help="record the session of this participant: a code with a digit, never a name"),
 ]
 PrivacyOption = Annotated[
     Privacy,

@@ -27,8 +27,8 @@ class VisionExtractor:
         """Load the models (a second).
 
         Args:
-            pose_every: the body is looked for in every so-manieth image, 1: in each; and in one that comes 300 ms or
-                more after the last that was looked at.
+            pose_every: the body is looked for in every so-manieth image, 1: in each; and whenever the next image
+                would come too late for a window to bridge the gap.
             calibration_s: how long the neutral face is learnt (`action_units`).
             focal_lengths: of the camera, in image widths (`head_pose.Lens.assumed`).
         """
@@ -54,8 +54,8 @@ class VisionExtractor:
         image = _rgb(sample)
         if self._last is not None and _is_cut(self._last, sample):
             self._restart()
-        self._last = sample
         pose_is_due = self._is_pose_due(sample.stamp_ns)
+        self._last = sample
         yield self._face.extract(sample.stamp_ns, image)
         if pose_is_due:
             yield self._body.extract(sample.stamp_ns, image)
@@ -74,13 +74,15 @@ class VisionExtractor:
     def _restart(self) -> None:
         self._face.reset()
         self._body.reset()
-        self._pose_ns = None
+        self._last = self._pose_ns = None
 
     def _is_pose_due(self, stamp_ns: int) -> bool:
+        """Whether it is this image's turn, or the next one will come too late, at the pace of the last two."""
         self._images_since_pose += 1
-        in_time = self._pose_ns is not None and stamp_ns - self._pose_ns < LONGEST_WITHOUT_POSE_NS
-        if in_time and self._images_since_pose < self._pose_every:
-            return False
+        if self._last is not None and self._pose_ns is not None and self._images_since_pose < self._pose_every:
+            next_ns = stamp_ns + (stamp_ns - self._last.stamp_ns)
+            if next_ns - self._pose_ns <= LONGEST_WITHOUT_POSE_NS:
+                return False
         self._images_since_pose = 0
         self._pose_ns = stamp_ns
         return True

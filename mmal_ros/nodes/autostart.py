@@ -6,6 +6,7 @@ Nobody else can do that for a node that died: until DDS gives the dead process u
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -18,13 +19,14 @@ from mmal_ros.windowing import REACH_S
 PERIOD_S = 0.05
 """How often it is looked whether the estimates are there."""
 SETTLED_S = monotonic_s() + REACH_S
-"""From when on a process that began as this file was read measures: no window sees what one before it measured."""
+"""From when on a sensor may measure in a process that read this file as it began: no window sees what another before
+it measured."""
 
 
 class Autostart:
     """Configures a node at once, and activates it when somebody estimates: the first frame is to be heard.
 
-    At the earliest `SETTLED_S`, so that windows do not mix what was measured before a restart and after it.
+    A sensor at the earliest at `SETTLED_S`, so that windows do not mix what was measured before a restart and after it.
 
     So a model set that is refused is known before a device is opened. Whoever makes estimates is there for herself.
     A node that refuses stays as it is, with the reason in its log.
@@ -41,6 +43,8 @@ class Autostart:
             self._activate()
 
     def _activate(self) -> None:
-        if monotonic_s() >= SETTLED_S and self._node.count_publishers(ENGAGEMENT.name):
+        settled = monotonic_s() >= SETTLED_S or not hasattr(self._node, "sensor")
+        if settled and self._node.count_publishers(ENGAGEMENT.name):
             self._timer.cancel()
+            gc.freeze()  # what is loaded by now stays; nobody need wait while it is looked at for garbage
             self._node.trigger_activate()

@@ -24,8 +24,8 @@ LOOK_S = 0.1
 """How often it is looked whether something has changed: a fault must be known within 2 s, however it is found."""
 CALM_S = 3.0
 """A part that is well again for less, and then not, goes to and fro; the log says so only once."""
-LEAST_RATE_S = 0.5
-"""Shorter stretches say nothing of a rate."""
+LEAST_RATE_S = 0.95 * PERIOD_S
+"""Shorter stretches say nothing of a rate: a report that comes out of turn repeats the last one."""
 
 
 class Health(IntEnum):
@@ -70,7 +70,7 @@ def source_report(part: str, status: SourceStatus, rates: Mapping[str, float]) -
 
 
 class RateMeter:
-    """Events per second, between one reading and the next; not a number before half a second is over."""
+    """Events per second, between one reading and the next; not a number before a second is over."""
 
     def __init__(self) -> None:
         self._count = 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -88,6 +90,7 @@ class Graph:
             self._make_nodes()
             for node in self._nodes:
                 self._transition(node, node.trigger_configure)
+            gc.freeze()  # else all that is loaded is looked at for garbage every ten minutes, for 0.2 s
             self._thread.start()
             self._begin()
         except BaseException:
@@ -150,12 +153,14 @@ class Graph:
             raise GraphError(node.failure or f"{node.get_name()} did not start; see its log")
 
     def _close(self) -> None:
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_TIMEOUT_S)
-        for node in reversed(self._nodes):
-            shut_down(node)
-        if hasattr(self, "listener"):
-            self.listener.destroy_node()
-        self._executor.shutdown()
-        rclpy.try_shutdown()
+        with ExitStack() as ends:  # all of them, whatever one of them raises: a session is to be complete
+            ends.callback(rclpy.try_shutdown)
+            ends.callback(self._executor.shutdown)
+            if hasattr(self, "listener"):
+                ends.callback(self.listener.destroy_node)
+            for node in self._nodes:
+                ends.callback(shut_down, node)
+            ends.callback(gc.unfreeze)
+            self._stop.set()
+            if self._thread.is_alive():
+                self._thread.join(STOP_TIMEOUT_S)

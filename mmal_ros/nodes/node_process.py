@@ -21,7 +21,7 @@ from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files
 from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros, stay_on_this_computer
 from mmal_ros.nodes.parameter_checks import ParameterError
 from mmal_ros.nodes.spinning import PERIOD_S, shut_down
-from mmal_ros.stopping import heed_signals, told_to_stop
+from mmal_ros.stopping import end_if_told, heed_signals, told_to_stop
 
 USAGE_ERROR = 2
 BOTH = (signal.SIGINT, signal.SIGTERM)
@@ -49,6 +49,9 @@ def spin(load: Load) -> None:
             executor.spin_once(PERIOD_S)
     except (KeyboardInterrupt, ExternalShutdownException):
         rclpy.logging.get_logger(load.__name__).debug("told to stop")
+    except Exception:
+        if not told_to_stop():  # else it is what a library made of that
+            raise
     finally:
         for impatient in BOTH:  # a session that ends still writes its last clips
             signal.signal(impatient, signal.SIG_IGN)
@@ -74,5 +77,6 @@ def _made(load: Load) -> Any:
 
 
 def _refuse(program: str, sentence: str) -> NoReturn:
+    end_if_told()
     rclpy.logging.get_logger(program).fatal(sentence)
     sys.exit(USAGE_ERROR)

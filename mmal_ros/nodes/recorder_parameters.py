@@ -21,7 +21,7 @@ class RecorderParameters(NodeParameters):
     """What recorder_node can be told."""
 
     sessions: str = parameter("", "folder of all sessions; empty: $MMAL_HOME/sessions, or ~/mmal/sessions")
-    participant: str = parameter("", "a code, never a name; empty: who starts a session must give one")
+    participant: str = parameter("", "a code with a digit, never a name; empty: who starts a session must give one")
     privacy: str = parameter("clips", "what is kept of picture and sound", choices=tuple(Privacy))
     auto_start: bool = parameter(False, "begin to record at activation")
     devices: list[str] = parameter([""], "what the sensors are, for the card: camera=device:0")

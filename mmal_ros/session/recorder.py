@@ -252,6 +252,7 @@ class SessionRecorder:
                 fact.write()
             except UnstorableError:
                 self._facts.popleft()  # or it would be in the way of all others
+                self._store_problem = ""
                 log.exception("what was said of a flag cannot be kept, and is passed over")
                 continue
             except (SessionError, OSError) as error:

@@ -166,7 +166,7 @@ class SessionStore:
         except SessionError:
             raise
         except (ValueError, TypeError, OverflowError, DataError, IntegrityError) as error:
-            raise UnstorableError(f"{self.path} cannot be used: {error}") from error
+            raise UnstorableError(f"{self.path} cannot be used: {getattr(error, 'orig', None) or error}") from error
         except (DatabaseError, OSError) as error:
             reason = getattr(error, "orig", None) or error
             remedy = "; the disk is full: make room, and try again" if is_full(self.path.parent) else ""

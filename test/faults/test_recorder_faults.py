@@ -73,7 +73,7 @@ def end(process: subprocess.Popen[str]) -> None:
 def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(kills):
     """Sessions that run twenty times as fast, so that a kill meets flags, withdrawals and clips at work."""
     command = [sys.executable, str(ROOT / "benchmarks/kill_recorder.py"), "--kills", str(kills), "--seed", "7"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=8 * kills + 40)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=5 * kills + 50)
     assert run.returncode == 0, run.stdout + run.stderr
     tally = json.loads(run.stdout)
     assert tally["kills"] == kills

@@ -16,6 +16,7 @@ from mmal_msgs.srv import GetBudget
 from mmal_ros.datatypes import Modality
 from mmal_ros.nodes.conversions import MODALITY_CODES, to_ns
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES, SESSION_STATUS
+from mmal_ros.windowing import REACH_NS
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.launched import Launched
 from rigs.room import room
@@ -26,7 +27,6 @@ FEEDS = {
     "microphone_node": (Modality.AUDIO,),
     "e4_node": (Modality.PHYSIOLOGY,),
 }
-WINDOW_NS = 1_000_000_000
 START_TIMEOUT_S = 60.0
 
 
@@ -176,9 +176,9 @@ def assert_others_live(watched: Watched, killed: str, pids: dict[str, int]) -> N
 
 def assert_windows_do_not_mix(frames: list, estimates: list[Engagement], modality: Modality) -> None:
     """Between what was measured before the kill and after it lies more than a window sees."""
-    since_ns = to_ns(estimates[0].header.stamp) - 2 * WINDOW_NS
+    since_ns = to_ns(estimates[0].header.stamp) - 2 * REACH_NS
     stamps = [to_ns(frame.header.stamp) for frame in frames if to_ns(frame.header.stamp) > since_ns]
     gap_ns, end_ns = max((late - early, late) for early, late in pairwise(stamps))
     missing = [e for e in estimates if part(e, modality).status == ModalityEstimate.MISSING]
     assert missing, "it was never missing"
-    assert gap_ns > WINDOW_NS, f"a window that ends at {end_ns} sees both"
+    assert gap_ns > REACH_NS, f"a window that ends at {end_ns} sees both"

@@ -8,7 +8,9 @@ import psutil
 import pytest
 
 from mmal_msgs.msg import Engagement, ModalityEstimate
+from mmal_ros.nodes import graph as graph_module
 from mmal_ros.nodes.graph import Graph, GraphError, GraphSettings
+from mmal_ros.nodes.spinning import shut_down
 from mmal_ros.sensors.specs import Sensor
 from rigs.model_sets import write_model_set
 from rigs.ros import wait_until
@@ -43,6 +45,23 @@ def test_a_run_can_follow_another_in_the_same_process(models):
         settings = GraphSettings(sources={Sensor.WRISTBAND: "synthetic"}, engagement={"model": models})
         with Graph(settings, heard.append):
             wait_until(lambda heard=heard: heard and heard[-1].level != Engagement.UNKNOWN, 30)
+
+
+def test_a_node_that_fails_to_end_keeps_no_other_from_it(models, monkeypatch):
+    """A recorder that is ended completes its session, whatever becomes of the others."""
+    ended = []
+
+    def end(node):
+        ended.append(node.get_name())
+        shut_down(node)
+        if node.get_name() == "e4_node":
+            raise RuntimeError("it will not end")
+
+    monkeypatch.setattr(graph_module, "shut_down", end)
+    settings = GraphSettings(sources={Sensor.WRISTBAND: "synthetic"}, engagement={"model": models})
+    with pytest.raises(RuntimeError, match="it will not end"), Graph(settings, lambda message: None):
+        pass
+    assert ended == ["e4_node", "engagement_node"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ async function load() {
   } catch (error) {
     return complain(error);
   }
+  windows.blind = review.session.blind;  // the coders' link has no say in it
   show(byId("problem"), false);
   timeline.session = review.session;
   describe();

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from joblib import Parallel, delayed
 
+from mmal_ros.stopping import end_if_told
 from mmal_ros.training.evaluation.settings import Cell, CellFunction, Row, Settings
 
 if TYPE_CHECKING:
@@ -104,4 +105,5 @@ def _attempt(run_cell: CellFunction, cell: Cell, settings: Settings) -> Outcome:
     try:
         return cell, run_cell(cell, settings)
     except Exception as error:  # whatever it is, the cell has to be named
+        end_if_told()
         return cell, CellError(f"{cell}: {type(error).__name__}: {error}\n{traceback.format_exc()}")
