@@ -86,9 +86,12 @@ def interrupted_import():
         raise ImportError("numpy.core.multiarray failed to import")
 """
 OF_A_COMMAND = """
-import sys, types
+import sys, types, typer
 from mmal_ros.cli.errors import fail
-def app():
+sys.argv = ["mmal"]
+app = typer.Typer()
+@app.command()
+def command():
     try:
         interrupted_import()
     except ImportError as error:
