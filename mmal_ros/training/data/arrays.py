@@ -49,8 +49,9 @@ class Arrays:
         if values.ndim != 3 or len(values) != count:
             shape = self.content[name].shape
             raise DataError(f"{self.path}: array '{name}' is {shape}, expected ({count}, D) or ({count}, T, D)")
-        if beyond(values).any():
-            at = tuple(np.argwhere(beyond(values))[0])
+        found = np.argwhere(beyond(values))
+        if len(found):
+            at = tuple(found[0])
             problem = f"found {values[at]:g}, expected a finite number of single precision"
             raise DataError(f"{self.path}, row {at[0] + 1}, array '{name}': {problem}")
         return values

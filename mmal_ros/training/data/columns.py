@@ -63,8 +63,9 @@ def read_columns(path: Path, words: Sequence[str], numbers: Sequence[str]) -> Co
     """
     with as_data_error():
         columns = (_from_parquet if path.suffix in PARQUET else _from_text)(path, list(words), list(numbers))
-    if beyond(columns.numbers).any():
-        row, column = np.argwhere(beyond(columns.numbers))[0].tolist()
+    found = np.argwhere(beyond(columns.numbers))
+    if len(found):
+        row, column = found[0].tolist()
         problem = f"found {columns.numbers[row, column]:g}, expected a finite number of single precision"
         raise columns.error(int(columns.lines[row]), numbers[column], problem)
     return columns
