@@ -17,6 +17,8 @@ class Held:
     """At one moment."""
 
     rss_mb: float = 0.0
+    own_rss_mb: float = 0.0
+    """Of the process without its children."""
     pss_mb: float = 0.0
     """Resident, with what several processes share counted once."""
     handles: int = 0
@@ -42,6 +44,7 @@ def held_by(root: psutil.Process) -> Held:
             held.handles += process.num_fds()
             held.threads += process.num_threads()
             held.rss_mb += memory.rss / 1e6
+            held.own_rss_mb += memory.rss / 1e6 * (process.pid == root.pid)
             held.pss_mb += memory.pss / 1e6
             held.cpu_s += cpu.user + cpu.system
     return held

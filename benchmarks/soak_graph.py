@@ -58,6 +58,7 @@ LOG = RESULTS / "soak_graph.txt"
 """What the program said on stderr."""
 PSS = Measure("memory, shared counted once", "MB", 5.0, "MB")
 RSS = Measure("resident memory", "MB", 5.0, "MB")
+OWN = Measure("resident memory, without the vision process", "MB", 5.0, "MB")
 SHM = Measure("shared memory", "MB", 0.1, "MB")
 HANDLES = Measure("open files", "", 1.0, "open files, threads")
 THREADS = Measure("threads", "", 1.0, "open files, threads")
@@ -65,7 +66,7 @@ CORES = Measure("cores in use", "", 0.1, "cores")
 LATENCY, LATENCY_99 = (Measure(f"latency, {name}", "ms", 5.0, "ms") for name in ("median", "p99"))
 COMPUTE, COMPUTE_99 = (Measure(f"computing, {name}", "ms", 1.0, "ms") for name in ("median", "p99"))
 RATE = Measure("estimates a second", "", 0.1, "estimates a second")
-MEASURES = (PSS, RSS, SHM, HANDLES, THREADS, CORES, LATENCY, LATENCY_99, COMPUTE, COMPUTE_99, RATE)
+MEASURES = (PSS, RSS, OWN, SHM, HANDLES, THREADS, CORES, LATENCY, LATENCY_99, COMPUTE, COMPUTE_99, RATE)
 
 
 @dataclass
@@ -182,6 +183,7 @@ class Watch:
         values = {
             PSS: held.pss_mb,
             RSS: held.rss_mb,
+            OWN: held.own_rss_mb,
             SHM: held.shared_mb,
             HANDLES: held.handles,
             THREADS: held.threads,
