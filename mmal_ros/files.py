@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
@@ -41,15 +42,24 @@ def open_private(path: Path, flags: int) -> int:
     return descriptor
 
 
+def opened_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    """A member to be read piece by piece; each `read` with a size unpacks about so much, and no more.
+
+    Raises:
+        zipfile.BadZipFile: it is packed in a way that cannot be unpacked piece by piece, or is damaged.
+    """
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"'{member.filename}' is packed in an unusual way: zip it anew")
+    return archive.open(member)
+
+
 def unzipped(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     """The content of a member, never more than it says it has: `archive.read` would first unpack all there is.
 
     Raises:
         zipfile.BadZipFile: it has more, is packed in a way that cannot be unpacked piece by piece, or is damaged.
     """
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise zipfile.BadZipFile(f"'{member.filename}' is packed in an unusual way: zip it anew")
-    with archive.open(member) as file:
+    with opened_member(archive, member) as file:
         return file.read(member.file_size)
 
 

@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent / "mmal_ros"
 
 ORDER = (
-    {"datatypes", "files", "npz", "stopping", "wording"},
+    {"datatypes", "files", "stopping", "wording"},
+    {"npz"},
     {"sensors", "features", "uncertainty", "paths"},
     {"windowing", "window_columns", "model_card", "discretion"},
     {"schedule", "window_vectors", "onnx_session"},

@@ -29,6 +29,7 @@ from packaging.utils import canonicalize_name
 from mmal_ros.features.importers.errors import FeatureFileError
 from mmal_ros.features.importers.openpose_files import json_names, read_json
 from mmal_ros.features.recording import RecordingError, read_recording
+from mmal_ros.npz import NpzError, read_npz
 from mmal_ros.sensors.e4_archive import read_export
 from mmal_ros.sensors.source import SourceError
 from mmal_ros.session.card import SessionError
@@ -50,7 +51,11 @@ RUNS_WHAT_IT_READS = {
     *("tempfile.mktemp", "mktemp", "archive.extract"),
 }
 """Calls that run, or can be made to run, what somebody else wrote. `.eval()` of a network is another thing."""
-MUST_SAY = {"np.load": ("allow_pickle", False), "torch.load": ("weights_only", True)}
+MUST_SAY = {
+    "np.load": ("allow_pickle", False),
+    "np.lib.format.read_array": ("allow_pickle", False),
+    "torch.load": ("weights_only", True),
+}
 """Calls that are safe with this argument, which has to stand there, whatever the default is today."""
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "code", "imp", "xmlrpc", "telnetlib"}
 UNPACKS_TO_DISK = {"extractall", "unpack_archive"}
@@ -125,6 +130,7 @@ def test_our_code_runs_nothing_that_it_reads() -> None:
         "np.load(path)",
         "np.load(path, allow_pickle=True)",
         "np.load(path, allow_pickle=trusted)",
+        "np.lib.format.read_array(file)",
         "torch.load(path)",
         "torch.load(path, weights_only=False)",
         "archive.extractall(folder)",
@@ -186,12 +192,14 @@ READERS: dict[str, tuple[str, type[Exception], Callable[[Path], object]]] = {
     "E4": ("export/EDA.csv", SourceError, read_export),
     "OpenPose": ("frame_000.json", FeatureFileError, lambda path: list(read_json(path, set(json_names(path))))),
 }
+ZIPS = {**READERS, "NPZ": ("x.npy", NpzError, read_npz)}
+"""And who reads a zip without taking its names for those of files."""
 
 
-@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("kind", ZIPS)
 @pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_that_lies_about_its_size_is_not_unpacked(tmp_path: Path, kind: str, packing: int) -> None:
-    member, refusal, read = READERS[kind]
+    member, refusal, read = ZIPS[kind]
     bomb = lying_zip(tmp_path / "bomb.zip", member, packing)
     with with_at_most(BOMB_BYTES // 4), pytest.raises(refusal):
         read(bomb)
@@ -290,6 +298,32 @@ def test_arrays_that_say_they_are_endless_are_refused(
         archive.writestr("start_ns.npy", header.getvalue() + bytes(8))
     with pytest.raises(refusal):
         read(tmp_path / "evil.npz")
+
+
+def test_what_is_no_array_among_arrays_is_not_unpacked(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", bytes(BOMB_BYTES))
+    with with_at_most(BOMB_BYTES // 4), pytest.raises(NpzError, match="'x' is no array"):
+        read_npz(tmp_path / "evil.npz")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_arrays_that_can_only_be_unpacked_as_a_whole_are_refused(tmp_path: Path, packing: int) -> None:
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    with zipfile.ZipFile(tmp_path / "odd.npz", "w", packing) as archive:
+        archive.writestr("x.npy", array.getvalue())
+    with pytest.raises(NpzError, match=r"'x\.npy' is packed in an unusual way"):
+        read_npz(tmp_path / "odd.npz")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a text", b"\x93NUMPY\1\0", bytes(5000)], ids=["nothing", "a text", "one array", "zeros"]
+)
+def test_a_file_that_is_no_zip_is_one_clear_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "evil.npz").write_bytes(content)
+    with pytest.raises(NpzError, match=r"^File is not a zip file$"):
+        read_npz(tmp_path / "evil.npz")
 
 
 def test_a_checkpoint_with_code_inside_is_refused(tmp_path: Path) -> None:

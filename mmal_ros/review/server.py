@@ -24,7 +24,9 @@ PORTS_TO_TRY = 20
 MOST_CONNECTIONS = 64
 KEEP_ALIVE_S = 15
 SLOWEST_REQUEST_S = 10.0
-"""Until the headers of a request are there."""
+"""Until the headers of a request are there, and before that until TLS has begun."""
+SLOWEST_READER_S = 30.0
+"""Until who leaves an answer lying goes on to take it."""
 GRACE_S = 3
 """Requests that still run at the end have so long."""
 STOP_TIMEOUT_S = 2.0 * GRACE_S
@@ -132,10 +134,12 @@ def serving(app: FastAPI, bound: socket.socket, address: Address) -> Iterator[No
 class _Impatient(H11Protocol):
     """Hangs up on who connects and does not ask, or takes long over it; where many do, first on who has longest.
 
-    uvicorn itself waits so long only for the next byte, so that a byte now and then would keep a place for ever.
+    And on who asks and does not take the answer. uvicorn itself waits so long only for the next byte, so that a byte
+    now and then would keep a place for ever, and without an end for an answer to be taken.
     """
 
     _patience: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _since_s = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -157,6 +161,26 @@ class _Impatient(H11Protocol):
             self._patience.cancel()
             self._patience = None
 
+    def pause_writing(self) -> None:
+        """Whoever leaves an answer lying has so long to go on."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(SLOWEST_READER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """They took it."""
+        super().resume_writing()
+        self._forget_unread()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is left to wait for."""
+        super().connection_lost(exc)
+        self._forget_unread()
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     @property
     def _asks_nothing(self) -> bool:
         """No request is being answered."""
@@ -169,11 +193,26 @@ class _Impatient(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Does not wait for streams at its end: they never end by themselves."""
+    """Waits neither for streams at its end, which never end by themselves, nor for TLS that does not begin."""
 
     def __init__(self, app: FastAPI, address: Address) -> None:
         super().__init__(_config(app, address))
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which has no setting for how long a handshake may take, and waits a minute for it."""
+        await super().startup(sockets=[])  # all but to listen
+        for bound in sockets or ():
+            self.servers.append(await self._listen(bound))
+
+    async def _listen(self, bound: socket.socket) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(
+            lambda: _Impatient(self.config, self.server_state, self.lifespan.state),
+            sock=bound,
+            ssl=self.config.ssl,
+            backlog=self.config.backlog,
+            ssl_handshake_timeout=SLOWEST_REQUEST_S if self.config.ssl else None,  # refused where there is no TLS
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """First the streams, then what is left."""
@@ -184,6 +223,7 @@ class _Server(uvicorn.Server):
 def _config(app: FastAPI, address: Address) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        log_config=None,  # its own handler would write tracebacks with codes of participants past ours
         log_level="warning",
         access_log=False,  # it would have codes of participants
         server_header=False,

@@ -20,7 +20,7 @@ import zstandard
 from mmal_ros.session.bag_metadata import BAG_FILE
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import SessionFolder
-from mmal_ros.session.salvage import RECORD_LIMIT_BYTES, ensure_readable
+from mmal_ros.session.salvage import check_chunk, ensure_readable
 
 FOREVER_NS = (1 << 63) - 1
 CHANNEL, MESSAGE, CHUNK_INDEX = 0x04, 0x05, 0x08
@@ -159,10 +159,8 @@ def _content(record: bytes) -> memoryview:
     """The records in a chunk, from the record that is the chunk."""
     _, _, size, checksum, name_length = CHUNK_HEADER.unpack_from(record, RECORD.size)
     begin = RECORD.size + CHUNK_HEADER.size
-    compression, packed = record[begin : begin + name_length], record[begin + name_length + 8 :]
-    told = zstandard.frame_content_size(packed) if compression else len(packed)
-    if compression not in (b"zstd", b"") or max(size, told) > RECORD_LIMIT_BYTES:
-        raise EOFError
+    compression, packed = record[begin : begin + name_length].decode(), record[begin + name_length + 8 :]
+    check_chunk(compression, packed, size)
     data = zstandard.ZstdDecompressor().decompress(packed, max_output_size=size) if compression else packed
     if len(data) != size or (checksum and crc32(data) != checksum):
         raise EOFError

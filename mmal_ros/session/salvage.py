@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from mcap.records import Channel, Message, Schema
-from mcap.stream_reader import StreamReader
+import zstandard
+from mcap.records import Channel, Chunk, Message, Schema
+from mcap.stream_reader import StreamReader, breakup_chunk
 
 from mmal_ros.files import replacing
 from mmal_ros.session.bag import LOCK_FILE, claimed, register, started_writer, sync_folder
@@ -23,8 +24,11 @@ from mmal_ros.session.records import CLIP_LOST, Privacy
 from mmal_ros.session.space import give_up_reserve
 from mmal_ros.session.store import SessionStore
 
-RECORD_LIMIT_BYTES = 1 << 28
-"""No record of ours is larger: a length beyond it is what a cut left behind."""
+RECORD_LIMIT_BYTES = 1 << 26
+"""No record of ours is larger, nor what a chunk unpacks to: a length beyond it is what a cut left behind, or a bomb.
+
+Mending makes an object of every message in a chunk: where they are empty, that is seven times as much memory.
+"""
 log = logging.getLogger(__name__)
 
 
@@ -78,6 +82,18 @@ def salvage(folder: SessionFolder) -> bool:
             return free
     except OSError as error:
         raise SessionError(f"the bag of {folder.name} was cut off and cannot be mended: {error.strerror}") from error
+
+
+def check_chunk(compression: str, packed: bytes, size: int) -> None:
+    """Raise ValueError where a chunk is packed as none of ours is, or would take more memory than `RECORD_LIMIT_BYTES`.
+
+    ZSTD unpacks as much as its own header tells, whatever the size in the chunk's; where it tells nothing, that size.
+    """
+    if compression not in ("zstd", ""):
+        raise ValueError("a chunk is packed in an unusual way")
+    told = zstandard.frame_content_size(packed) if compression else len(packed)
+    if max(size, told) > RECORD_LIMIT_BYTES:
+        raise ValueError(f"a chunk unpacks to {max(size, told):,} bytes, more than {RECORD_LIMIT_BYTES:,}")
 
 
 def _remove_scraps(folder: Path) -> None:
@@ -135,7 +151,8 @@ def _topic(channel: Channel, schema: Schema) -> BagTopic:
 
 def _whole_records(cut: IO[bytes]) -> Iterator[Any]:
     """Everything up to where the file stops to make sense."""
-    records = StreamReader(cut, validate_crcs=True, record_size_limit=RECORD_LIMIT_BYTES).records
+    reader = StreamReader(cut, emit_chunks=True, validate_crcs=True, record_size_limit=RECORD_LIMIT_BYTES)
+    records = _unpacked(reader.records)
     while True:
         try:
             record = next(records)
@@ -145,3 +162,13 @@ def _whole_records(cut: IO[bytes]) -> Iterator[Any]:
             log.info("the bag is whole up to here: %s", error)
             return
         yield record
+
+
+def _unpacked(records: Iterator[Any]) -> Iterator[Any]:
+    """The same with what is in the chunks in their place."""
+    for record in records:
+        if isinstance(record, Chunk):
+            check_chunk(record.compression, record.data, record.uncompressed_size)
+            yield from breakup_chunk(record, validate_crc=True)
+        else:
+            yield record

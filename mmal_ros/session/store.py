@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import URL, BigInteger, Boolean, Executable, Float, String, create_engine, event, func, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -29,6 +29,11 @@ LARGEST_ID = (1 << 63) - 1
 """The largest number of a window that SQLite can keep."""
 BUSY_TIMEOUT_S = 10.0
 """How long one writer waits for another."""
+MORE_THAN_TABLES = """
+SELECT 1 FROM sqlite_schema
+WHERE sql NOT LIKE 'CREATE TABLE %' AND sql NOT LIKE 'CREATE INDEX %' AND sql NOT LIKE 'CREATE UNIQUE INDEX %'
+"""
+"""By their text: the type beside it may be written as VIEW, and a table of a module has that of a table."""
 Result = TypeVar("Result")
 
 
@@ -74,7 +79,10 @@ class SessionStore:
 
     def _make(self) -> None:
         os.close(open_private(self.path, os.O_RDWR))
-        _make_tables(self._engine)
+        with self._engine.begin() as connection:
+            if connection.exec_driver_sql(MORE_THAN_TABLES).first():  # a view in place of a table may have no end
+                raise SessionError(f"{self.path} cannot be used: it has a view or a trigger, and ours have none")
+            _make_tables(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -209,13 +217,12 @@ def _columns(label: Label, request: str) -> dict[str, Any]:
     return {**asdict(label), "value": None if label.value is None else label.value.value, "request": request}
 
 
-def _make_tables(engine: Engine) -> None:
+def _make_tables(connection: Connection) -> None:
     """Where they are not there yet; two processes may come to do so at once."""
-    with engine.begin() as connection:
-        for table in _Base.metadata.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
+    for table in _Base.metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+        for index in table.indexes:
+            connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _engine(path: Path) -> Engine:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +17,7 @@ import pytest
 
 from mmal_ros.review import server as review_server
 from mmal_ros.review.security import Access
-from mmal_ros.review.server import Address
+from mmal_ros.review.server import Address, _Impatient
 from mmal_ros.session.folder import SessionFolder
 from rigs.certificate import certify
 from rigs.review import TOKEN, Served, served
@@ -24,6 +27,8 @@ COOKIE = f"Cookie: {Access(TOKEN).cookie}={TOKEN}\r\n"
 HOST = "Host: 127.0.0.1\r\n"
 QUICK_S = 0.3
 PATIENCE_S = 30.0
+MANY_BYTES = 16 << 20
+"""Of requests: more than two sockets hold that nobody reads."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,7 @@ def impatient(
 ) -> Iterator[Served]:
     """A server that waits for nobody."""
     monkeypatch.setattr(review_server, "SLOWEST_REQUEST_S", QUICK_S)
+    monkeypatch.setattr(review_server, "SLOWEST_READER_S", QUICK_S)
     address = Address(port=0) if request.param == "plain" else Address("127.0.0.1", 0, *certify(tmp_path))
     with served(session.path.parent, tmp_path, address=address) as running:
         yield running
@@ -67,6 +73,14 @@ def hung_up(connection: socket.socket) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def read_until(connection: socket.socket, sought: bytes) -> bytes:
+    """The last that comes up to and with what is sought, or all there is."""
+    end = b""
+    while sought not in end and (part := connection.recv(65536)):
+        end = end[-len(sought) :] + part
+    return end
 
 
 def status(answer: bytes) -> int:
@@ -215,6 +229,42 @@ def test_a_byte_now_and_then_keeps_no_place(impatient: Served, beginning: bytes)
     assert impatient.reviewer.get("/").status_code == 200
 
 
+def test_who_asks_again_and_again_and_takes_no_answer_keeps_no_place(impatient: Served) -> None:
+    request = f"GET / HTTP/1.1\r\n{HOST}\r\n".encode()
+    with connected(impatient) as connection, pytest.raises((ConnectionError, ssl.SSLError)):  # and no TimeoutError
+        connection.sendall(request * (MANY_BYTES // len(request)))
+    assert impatient.reviewer.get("/").status_code == 200
+
+
+def test_who_lets_answers_wait_for_a_moment_is_not_hung_up_on_later(
+    session: SessionFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, pause = threading.Event(), _Impatient.pause_writing
+    monkeypatch.setattr(_Impatient, "pause_writing", lambda self: (pause(self), full.set()))
+    monkeypatch.setattr(review_server, "SLOWEST_READER_S", 3.0)
+    request = f"GET / HTTP/1.1\r\n{HOST}\r\n".encode()
+    last = f"GET /nowhere HTTP/1.1\r\n{HOST}{COOKIE}\r\n".encode()
+    with served(session.path.parent, tmp_path) as running, connected(running) as connection:
+        connection.sendall(request * 10_000 + last)
+        assert full.wait(PATIENCE_S)
+        assert b"HTTP/1.1 404" in read_until(connection, b"HTTP/1.1 404")
+        time.sleep(4.0)
+        connection.sendall(last)
+        assert b"HTTP/1.1 404" in read_until(connection, b"HTTP/1.1 404")
+
+
+def test_who_connects_and_never_begins_with_tls_is_hung_up_on(
+    session: SessionFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_server, "SLOWEST_REQUEST_S", 1.0)
+    with (
+        served(session.path.parent, tmp_path, address=Address("127.0.0.1", 0, *certify(tmp_path))) as running,
+        socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE_S) as connection,
+    ):
+        assert hung_up(connection)
+        assert running.reviewer.get("/").status_code == 200
+
+
 def test_many_who_only_connect_keep_nobody_out(server: Served) -> None:
     with ExitStack() as crowd:
         for _ in range(3 * review_server.MOST_CONNECTIONS):
@@ -251,6 +301,38 @@ def test_no_log_has_a_token_a_code_or_a_path(
         assert TOKEN not in said
         assert "P017" not in said
         assert "Anna" not in said
+
+
+FAILS_HALFWAY = """
+import asyncio, socket
+from fastapi import FastAPI
+from starlette.responses import StreamingResponse
+from mmal_ros.discretion import log_discreetly
+from mmal_ros.review.server import Address, open_socket, serving
+
+def halfway():
+    yield b"half of it"
+    raise OSError("/nowhere/2026-11-20_P017_01/clips/1.mp4 is gone")
+
+log_discreetly()
+app = FastAPI()
+app.state.ending = asyncio.Event()
+app.get("/")(lambda: StreamingResponse(halfway()))
+address = Address(port=0)
+with open_socket(address) as bound, serving(app, bound, address):
+    with socket.create_connection(bound.getsockname(), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n\\r\\n")
+        while connection.recv(65536):
+            pass
+"""
+
+
+def test_what_fails_after_an_answer_has_begun_is_logged_without_a_code() -> None:
+    """By uvicorn then, and no longer by our own handlers."""
+    run = subprocess.run([sys.executable, "-c", FAILS_HALFWAY], capture_output=True, text=True, timeout=60, check=True)
+    assert "Exception in ASGI application" in run.stderr
+    assert "2026-11-20_…_01" in run.stderr
+    assert "P017" not in run.stderr
 
 
 def test_the_token_is_not_handed_on(server: Served) -> None:

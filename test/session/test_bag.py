@@ -6,22 +6,28 @@ import os
 import random
 import resource
 import stat
+import struct
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import lz4.frame
 import numpy as np
 import pytest
+import zstandard
+from mcap.data_stream import RecordBuilder
 from mcap.reader import make_reader
+from mcap.records import Chunk, Message
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 
 from mmal_ros.datatypes import FeatureFrame, Modality
 from mmal_ros.nodes.conversions import frame_to_message
 from mmal_ros.nodes.recorded_topics import ALWAYS, SEEN_AND_HEARD, bag_topic
-from mmal_ros.session import bag_index, bag_queue
+from mmal_ros.session import bag_index, bag_queue, salvage
 from mmal_ros.session.bag import LOCK_FILE, BagWriter, register, started_writer
 from mmal_ros.session.bag_metadata import BAG_FILE, METADATA_FILE, is_complete
 from mmal_ros.session.bag_queue import BagQueue
@@ -139,6 +145,43 @@ def test_a_chunk_that_does_not_read_as_it_was_written_is_not_believed(folder):
     middle = (sizes[5] + sizes[6]) // 2
     wrong = bytes([content[middle] ^ 0xFF])
     assert restored(folder, content[:middle] + wrong + content[middle + 1 :]) == list(range(60))
+
+
+PACKED = {"": bytes, "zstd": zstandard.compress, "lz4": lz4.frame.compress}
+BOMB_BYTES = 24 << 20
+
+
+def foreign_chunk(compression: str, padding: int = 0, told: int | None = None) -> bytes:
+    """Frames 50 to 59 in a chunk of another writer, and so many zeros; told: how large it says that it is."""
+    content, chunk = RecordBuilder(), RecordBuilder()
+    channel = [topic.name for topic in TOPICS].index(FACE) + 1
+    for number in range(50, 60):
+        Message(channel, START_NS + number * 1000 + 7, frame(number), START_NS + number * 1000, number).write(content)
+    content.write(struct.pack("<BQ", 0x80, padding) + bytes(padding))  # a record that everybody skips
+    data = content.end()
+    size = len(data) if told is None else told
+    Chunk(compression, PACKED[compression](data), START_NS, START_NS, zlib.crc32(data), size).write(chunk)
+    return chunk.end()
+
+
+@pytest.mark.parametrize("compression", ["", "zstd"])
+def test_a_chunk_of_another_writer_is_saved(folder, compression):
+    content, sizes = cut_bag(folder)
+    assert restored(folder, content[: sizes[4]] + foreign_chunk(compression)) == list(range(60))
+
+
+@pytest.mark.parametrize("told", [None, 10, 1 << 40], ids=["as it is", "less", "more"])
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_a_bag_that_was_cut_off_ends_before_a_chunk_that_is_a_bomb(folder, monkeypatch, compression, told):
+    monkeypatch.setattr(salvage, "RECORD_LIMIT_BYTES", BOMB_BYTES // 8)
+    content, sizes = cut_bag(folder)
+    content = content[: sizes[4]] + foreign_chunk(compression, BOMB_BYTES, told)
+    tracemalloc.start()
+    try:
+        assert restored(folder, content) == list(range(50))
+        assert tracemalloc.get_traced_memory()[1] < BOMB_BYTES // 2
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_mended_bag_is_whole_and_private(folder):

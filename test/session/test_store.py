@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -132,6 +134,29 @@ def test_a_file_whose_middle_is_damaged_is_one_clear_sentence(path):
 def test_a_place_where_no_file_can_be_is_one_clear_sentence(tmp_path):
     with pytest.raises(SessionError, match="cannot be used"):
         SessionStore(tmp_path / "nowhere" / "labels.sqlite")
+
+
+ENDLESS = """
+CREATE VIEW flag AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)
+SELECT n AS window_id, n AS stamp_ns, '' AS policy, '' AS reason, 0.5 AS utility, NULL AS clip, 0 AS withdrawn FROM n
+"""
+IN_CAPITALS = "UPDATE sqlite_schema SET type = 'VIEW' WHERE name = 'flag'"
+FOREIGN = {
+    "a view without an end": ["DROP TABLE flag", ENDLESS],
+    "a VIEW": ["DROP TABLE flag", ENDLESS, "PRAGMA writable_schema=ON", IN_CAPITALS],
+    "a trigger": ["CREATE TRIGGER gone AFTER INSERT ON label BEGIN DELETE FROM label; END"],
+    "a table of a module": ["DROP TABLE flag", "CREATE VIRTUAL TABLE flag USING fts5(window_id, stamp_ns)"],
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_from_elsewhere_with_more_than_tables_is_one_clear_sentence(path, kind):
+    SessionStore(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        for statement in FOREIGN[kind]:
+            file.execute(statement)
+    with pytest.raises(SessionError, match=r"labels\.sqlite cannot be used: it has a view or a trigger, and ours"):
+        SessionStore(path)
 
 
 WRITER = """
