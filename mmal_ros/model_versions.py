@@ -25,6 +25,8 @@ from mmal_ros.paths import model_folders, personal_models_folder
 from mmal_ros.wording import unknown
 
 HISTORY_NAME = "history"
+LOCK_NAME = ".lock"
+"""Locked by the process that writes versions."""
 USE, ROLLBACK = "use", "rollback"
 LONGEST_LIST = 8
 """Of a longer list in a card only its length is told."""

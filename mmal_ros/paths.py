@@ -42,6 +42,14 @@ def personal_models_folder() -> Path:
     return home() / "models"
 
 
+def cache_folder() -> Path:
+    """What evaluations keep to be faster the next time: models and policies, with windows of those they learned from.
+
+    It may go at any time.
+    """
+    return home() / "cache"
+
+
 def find_model(name: str) -> Path:
     """The folder of a model set: a path as it is, a participant's code, or the name of one that comes along."""
     try:

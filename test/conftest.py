@@ -28,6 +28,14 @@ os.environ["COLUMNS"] = "120"  # of what commands print, wherever the tests run
 os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "test/rigs/fast_discovery.xml"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of a test comes into the folder of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMAL_HOME", str(tmp_path_factory.mktemp("home") / "mmal"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real recordings made by other people; they may not be redistributed, so they live beside the project."""

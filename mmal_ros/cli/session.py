@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mmal_ros.cli.errors import clear_errors
 from mmal_ros.cli.paths_given import folder, input_file, new_place
-from mmal_ros.paths import personal_models_folder, sessions_folder
+from mmal_ros.paths import cache_folder, model_folders, personal_models_folder, sessions_folder
 
 if TYPE_CHECKING:
     from mmal_ros.session.deletion import Doomed
@@ -145,8 +145,9 @@ def delete(
 ) -> None:
     """Remove a session, or everything of a participant: sessions, clips, labels, and the models learned from them.
 
-    It lists what will go, asks, and says what went. Files are not overwritten, which on an SSD would prove nothing:
-    keep sessions on an encrypted disk. Exports and backups are yours to remove.
+    It lists what will go, asks, and says what went; models of groups that the participant was in stay, and are named.
+    Files are not overwritten, which on an SSD would prove nothing: keep sessions on an encrypted disk. Exports,
+    backups and the reports of `mmal evaluate` are yours to remove.
 
     Examples: `mmal session delete 2026-11-20_P017_01`, `mmal session delete --participant P017`
     """
@@ -161,13 +162,24 @@ def delete(
         learned = [str(personal / code) for code in deletion.owners(folder.path) if (personal / code).is_dir()]
         _warn(f"models that may have learned from it stay: {', '.join(learned)}" if learned else "")
     else:
-        doomed = deletion.doomed_of(str(participant), root, personal)
+        doomed = deletion.doomed_of(str(participant), root, personal, cache_folder())
         _warn("; ".join(f"whose is {path}? It tells no code, and stays" for path in deletion.ownerless(root)))
+        _warn_of_groups(str(participant), [personal, *model_folders()])
     _list(doomed, "would be removed")
     if not yes:
         typer.confirm("Remove all of it for good?", abort=True)
     deletion.delete(doomed)
     _list(doomed, "removed")
+
+
+def _warn_of_groups(participant: str, folders: list[Path]) -> None:
+    from mmal_ros.session import deletion
+
+    groups, cut_off = deletion.groups_with(participant, folders), deletion.unfinished_trainings(folders)
+    if groups:
+        _warn(f"models of groups that {participant} was in stay, train them anew: {', '.join(map(str, groups))}")
+    if cut_off:
+        _warn(f"trainings that were cut off stay, remove them by hand: {', '.join(map(str, cut_off))}")
 
 
 def _list(doomed: list[Doomed], verb: str) -> None:

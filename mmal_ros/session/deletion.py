@@ -4,7 +4,8 @@ Files are unlinked and their folders synchronised, not overwritten: a solid-stat
 new content elsewhere, so overwriting would prove nothing. What was in them stays in free blocks of the disk until these
 are written again or trimmed (`fstrim`, weekly on most systems), names of folders also in the file system's journal.
 Who must be sure keeps the sessions on an encrypted disk.
-What was exported or copied elsewhere is not known here.
+What was exported or copied elsewhere is not known here. A group's model does not forget one of its children: that is
+told.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmal_ros.model_card import CARD_NAME as MODEL_CARD_NAME
+from mmal_ros.model_versions import LOCK_NAME
 from mmal_ros.session.bag import LOCK_FILE, claimed, sync_folder
 from mmal_ros.session.card import CARD_NAME, SessionError, checked_code, read_session_card
 from mmal_ros.session.folder import SessionFolder
@@ -32,7 +35,7 @@ class Doomed:
 
     path: Path
     what: str
-    """`session` or `model sets`."""
+    """`session`, `model sets` or `cache`."""
     files: int
     size: int
     """In bytes; a clip that several sessions share counts in each."""
@@ -43,13 +46,14 @@ def doomed_session(folder: SessionFolder) -> Doomed:
     return _doomed(folder.path, "session")
 
 
-def doomed_of(participant: str, sessions: Path, models: Path) -> list[Doomed]:
-    """What would go with a participant: all sessions, also broken ones, and the models learned from them.
+def doomed_of(participant: str, sessions: Path, models: Path, cache: Path) -> list[Doomed]:
+    """What would go with a participant: all sessions, also broken ones, the models learned from them, and the cache.
 
     Args:
         participant: the code.
         sessions: folder of the sessions.
         models: folder of the personal model sets.
+        cache: `paths.cache_folder`, where nothing tells whose windows are whose.
 
     Raises:
         SessionError: there is nothing, or a part of it is a link.
@@ -62,7 +66,27 @@ def doomed_of(participant: str, sessions: Path, models: Path) -> list[Doomed]:
     if not found:
         near = meant(participant, sorted({code for path in _folders(sessions) for code in owners(path)}))
         raise SessionError(f"there is nothing of {participant} in {sessions} or {models}{near and f'; {near}'}")
+    if cache.is_dir():
+        found.append(_doomed(cache, "cache"))
     return found
+
+
+def groups_with(participant: str, folders: Iterable[Path]) -> list[Path]:
+    """Model sets of others whose cards name somebody: they learned from her, or were tested on her.
+
+    Args:
+        participant: the code.
+        folders: of model sets, as `models/NAME/VERSION`.
+    """
+    named = re.compile(rf"(?<![A-Za-z0-9-]){re.escape(participant)}(?![A-Za-z0-9-])")
+    cards = (card for folder in folders for card in sorted(folder.glob(f"*/*/{MODEL_CARD_NAME}")))
+    others = (card for card in cards if card.parent.parent.name != participant)
+    return [card.parent for card in others if named.search(card.read_text(errors="replace"))]
+
+
+def unfinished_trainings(folders: Iterable[Path]) -> list[Path]:
+    """Folders of trainings that were cut off; nothing in them tells whose windows they have."""
+    return [work for folder in folders for work in sorted(folder.glob("*/.*.work"))]
 
 
 def ownerless(sessions: Path) -> list[Path]:
@@ -107,10 +131,11 @@ def delete(doomed: Sequence[Doomed]) -> None:
     The card goes last: a removal that is cut off leaves a session that can still be named, and removed again.
 
     Raises:
-        SessionError: a session is being recorded, or something cannot be removed.
+        SessionError: a session is being recorded, a model is being learned, or something cannot be removed.
     """
     with ExitStack() as claims:
         for one in doomed:
+            claims.enter_context(_nobody_writes(one.path))
             for part in (one.path, SessionFolder(one.path).bag):
                 if part.is_dir() and not claims.enter_context(claimed(part)):
                     raise SessionError(
@@ -121,6 +146,23 @@ def delete(doomed: Sequence[Doomed]) -> None:
                 _remove(one.path)
             except OSError as error:
                 raise SessionError(f"{error.filename} cannot be removed: {error.strerror}") from error
+
+
+@contextmanager
+def _nobody_writes(folder: Path) -> Iterator[None]:
+    """While this lasts nobody can begin to personalise there; raises SessionError where somebody is at it."""
+    lock = folder / LOCK_NAME
+    if not lock.is_file():
+        yield
+        return
+    with lock.open() as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SessionError(
+                f"{folder.name} is being personalised; wait until that is finished. Nothing was removed"
+            ) from None
+        yield
 
 
 def _remove(folder: Path) -> None:

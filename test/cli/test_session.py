@@ -129,9 +129,14 @@ def test_a_participant_goes_with_the_models(session, home):
     make_session(home / "sessions", "P018", minutes=0.2, flags=1, clips=False)
     (home / "models" / "P017" / "1").mkdir(parents=True)
     (home / "sessions" / "unknown").mkdir()
+    (home / "models" / "clinic" / ".2.work").mkdir(parents=True)
+    (home / "models" / "clinic" / "1").mkdir()
+    (home / "models" / "clinic" / "1" / "model.json").write_text('{"training": {"people": {"train": ["P017"]}}}')
     said = mmal("delete", "--participant", "P017", "--yes")
     assert f" removed: model sets {home}/models/P017" in said
     assert f"whose is {home}/sessions/unknown?" in said
+    assert f"models of groups that P017 was in stay, train them anew: {home}/models/clinic/1" in said
+    assert f"trainings that were cut off stay, remove them by hand: {home}/models/clinic/.2.work" in said
     assert left(home) == ["2026-11-20_P018_01"]
     assert not (home / "models" / "P017").exists()
 

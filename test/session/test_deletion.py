@@ -10,8 +10,17 @@ import pytest
 
 from mmal_ros.session import deletion
 from mmal_ros.session.card import CARD_NAME, SessionError
-from mmal_ros.session.deletion import delete, doomed_of, doomed_session, is_recording, ownerless
+from mmal_ros.session.deletion import (
+    delete,
+    doomed_of,
+    doomed_session,
+    groups_with,
+    is_recording,
+    ownerless,
+    unfinished_trainings,
+)
 from mmal_ros.session.folder import SessionFolder, new_session, sessions_in
+from mmal_ros.training.person.participant_folder import alone_in
 from rigs.sessions import START_NS, make_session
 
 
@@ -52,20 +61,58 @@ def test_a_session_goes_with_all_that_is_in_it(sessions):
 def test_a_participant_goes_with_models_and_nobody_else_does(sessions, models):
     for code, seed in (("P017", 0), ("P017", 1), ("P018", 0), ("P0170", 0), ("17", 0)):
         small(sessions, code, seed)
-    doomed = doomed_of("P017", sessions, models)
+    doomed = doomed_of("P017", sessions, models, models.parent / "cache")
     assert [one.what for one in doomed] == ["session", "session", "model sets"]
     delete(doomed)
     assert [folder.card().participant for folder in sessions_in(sessions)] == ["17", "P0170", "P018"]
     assert [path.name for path in models.iterdir()] == ["P018"]
     with pytest.raises(SessionError, match=f"there is nothing of P017 in {sessions} or {models}"):
-        doomed_of("P017", sessions, models)
+        doomed_of("P017", sessions, models, models.parent / "cache")
+
+
+def test_with_a_participant_goes_what_evaluations_keep(sessions, models, tmp_path):
+    small(sessions)
+    kept = tmp_path / "cache" / "groups" / "0123.pt"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"windows of P017 and P018")
+    delete(doomed_of("P017", sessions, models, tmp_path / "cache"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_groups_that_somebody_was_in_are_known_by_their_cards(models):
+    cards = {
+        "clinic/1": '{"training": {"people": {"train": ["P017", "P018"]}}}',
+        "clinic/2": '{"training": {"people": {"train": ["P018", "P0171"]}}}',
+        "clinic/3": '{"metrics": {"by_person": {"P017": {}}}}',
+        "P018/clinic-1": '{"training": {"sessions": ["2026-11-20_P017_01"]}}',
+        "P017/1": '{"training": {"participant": "P017"}}',
+    }
+    for name, card in cards.items():
+        (models / name).mkdir(parents=True, exist_ok=True)
+        (models / name / "model.json").write_text(card)
+    found = [str(path.relative_to(models)) for path in groups_with("P017", [models])]
+    assert found == ["P018/clinic-1", "clinic/1", "clinic/3"]
+
+
+def test_trainings_that_were_cut_off_are_named(models):
+    (models / "clinic" / ".2.work").mkdir(parents=True)
+    assert unfinished_trainings([models]) == [models / "clinic" / ".2.work"]
+
+
+def test_while_somebody_is_being_personalised_nothing_goes(sessions, models, tmp_path):
+    session = small(sessions)
+    with alone_in(models / "P017"), pytest.raises(SessionError, match="P017 is being personalised; wait"):
+        delete(doomed_of("P017", sessions, models, tmp_path / "cache"))
+    assert session.path.is_dir()
+    delete(doomed_of("P017", sessions, models, tmp_path / "cache"))
+    assert not (models / "P017").exists()
 
 
 def test_what_a_crash_left_of_a_session_goes_too(sessions, models):
     """A recorder that died before it wrote the card, and a card that is damaged."""
     new_session(sessions, "P019", START_NS)
     (small(sessions, "P019", 1).path / CARD_NAME).write_text("{")
-    doomed = doomed_of("P019", sessions, models)
+    doomed = doomed_of("P019", sessions, models, models.parent / "cache")
     assert len(doomed) == 2
     delete(doomed)
     assert list(sessions.iterdir()) == []
@@ -73,7 +120,10 @@ def test_what_a_crash_left_of_a_session_goes_too(sessions, models):
 
 def test_a_session_that_was_renamed_is_known_by_its_card(sessions, models):
     small(sessions).path.rename(sessions / "the good one")
-    assert [one.path.name for one in doomed_of("P017", sessions, models)] == ["the good one", "P017"]
+    assert [one.path.name for one in doomed_of("P017", sessions, models, models.parent / "cache")] == [
+        "the good one",
+        "P017",
+    ]
 
 
 def test_a_folder_that_tells_nobodys_code_is_named(sessions):
@@ -92,7 +142,7 @@ def test_links_are_never_followed(sessions, models, tmp_path):
     (folder.path / "link").symlink_to(elsewhere)
     (folder.clips / "link").symlink_to(elsewhere)
     (folder.clips / "link.mp4").symlink_to(elsewhere / "deep" / "thesis.tex")
-    delete(doomed_of("P017", sessions, models))
+    delete(doomed_of("P017", sessions, models, models.parent / "cache"))
     assert everything(elsewhere) == ["deep", "deep/thesis.tex"]
     assert list(sessions.iterdir()) == []
 
@@ -106,7 +156,7 @@ def test_a_folder_that_is_a_link_is_refused_before_anything_goes(sessions, model
     link.symlink_to(target)
     before = everything(tmp_path)
     with pytest.raises(SessionError, match=r"is a link to .*other disk; remove by hand what it points to"):
-        delete(doomed_of("P017", sessions, models))
+        delete(doomed_of("P017", sessions, models, models.parent / "cache"))
     assert everything(tmp_path) == before
 
 
@@ -138,12 +188,12 @@ def test_what_is_being_recorded_stays_and_so_does_everything_else(recorder, sess
     assert is_recording(folder)
     assert not is_recording(other)
     with pytest.raises(SessionError, match=f"{folder.name} is being recorded; stop .* Nothing was removed"):
-        delete(doomed_of("P017", sessions, models))
+        delete(doomed_of("P017", sessions, models, models.parent / "cache"))
     assert len(list(sessions_in(sessions))) == 2
     process.kill()
     process.wait(10)
     assert not is_recording(folder)  # the lock dies with the recorder
-    delete(doomed_of("P017", sessions, models))
+    delete(doomed_of("P017", sessions, models, models.parent / "cache"))
     assert list(sessions.iterdir()) == []
 
 

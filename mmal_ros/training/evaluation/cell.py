@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import Modality
+from mmal_ros.paths import cache_folder
 from mmal_ros.selector import Candidates, Criterion, FirstAsked
 from mmal_ros.training.data import load_data_set
 from mmal_ros.training.evaluation.protocol import random_remainder, time_blocked
@@ -42,7 +43,6 @@ from mmal_ros.training.pool_selection import SELECTORS, make_selector
 from mmal_ros.window_vectors import window_vectors
 
 Rows = NDArray[np.int64]
-POLICIES = Path(".cache") / "policies"
 GROUP_SEED = 0
 """One group model and one policy for all seeds, so that selectors differ in what they select and in nothing else."""
 MOST_AT_ONCE = 100
@@ -203,4 +203,4 @@ def _group(data: DataSet, codes: tuple[str, ...]) -> GroupModel:
 
 @lru_cache(maxsize=4)
 def _trained(group: GroupModel) -> Mapping[str, Criterion]:
-    return trained_criteria(group, GROUP_SEED, POLICIES)
+    return trained_criteria(group, GROUP_SEED, cache_folder() / "policies")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mmal_ros.datatypes import Modality
+from mmal_ros.paths import cache_folder
 from mmal_ros.training.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
 from mmal_ros.training.fingerprints import of_code
 from mmal_ros.training.group.fit import Windows, fit
@@ -18,8 +19,6 @@ from mmal_ros.training.group.models import GroupModel, GroupSettings, Scored, fi
 from mmal_ros.training.group.networks import EngagementLSTM
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.window_vectors import Scale
-
-FOLDER = Path(".cache") / "groups"
 
 CODE = of_code(
     Path(__file__).with_name(f"{name}.py") for name in ("models", "windows", "fit", "networks", "persistence")
@@ -33,7 +32,7 @@ def stored_group(
     settings: GroupSettings,
     seed: int,
     fused: bool = False,
-    folder: Path = FOLDER,
+    folder: Path | None = None,
 ) -> GroupModel:
     """The group model of these people: from the disk where it is there, else trained and kept.
 
@@ -43,11 +42,11 @@ def stored_group(
         settings: see `fit_group`.
         seed: likewise.
         fused: likewise.
-        folder: where group models are kept; what is damaged there is made anew.
+        folder: where group models are kept, in the `cache_folder` by default; what is damaged there is made anew.
     """
     what = repr((data, [person.code for person in people], settings, seed, fused, CODE))
     identity = hashlib.sha256(what.encode()).hexdigest()
-    path = folder / f"{identity[:16]}.pt"
+    path = (folder or cache_folder() / "groups") / f"{identity[:16]}.pt"
     if (kept := _kept(path, identity)) is not None:
         return kept
     model = fit_group(people, settings, seed, fused)

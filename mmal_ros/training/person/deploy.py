@@ -100,6 +100,7 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
     found = labelled_windows(read, start.card.feature_sets, AgreementRule(request.lead), request.participant)
     _check_labels(found)
     with alone_in(request.folder):
+        _check_still_there(sessions)
         base = installed(start, request.folder)
         tell(steps - 3, steps, f"comparing with the model in use, on {len(found.labelled)} labels")
         in_use = load_model_set(request.folder)
@@ -109,6 +110,7 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
         learned = personalise(group, found.windows, [found.labelled], PRODUCT, request.seed, jobs=JOBS)
         tell(steps - 1, steps, "writing the model set")
         version = next_version(request.folder)
+        _check_still_there(sessions)
         write_model_set(
             request.folder / version, of_person(learned), _about(request, base, in_use, found, verdict, gap_s)
         )
@@ -191,6 +193,13 @@ def _check_name(participant: str) -> None:
     """Her models would take the place of one that comes along, for everybody."""
     if any((folder / participant).is_dir() for folder in model_folders()):
         raise SessionError(f"'{participant}' is the name of a model that comes along; record with another code")
+
+
+def _check_still_there(sessions: Sequence[SessionFolder]) -> None:
+    """Who deletes a session does not want a model of it a minute later."""
+    gone = next((session for session in sessions if not session.path.is_dir()), None)
+    if gone is not None:
+        raise SessionError(f"{gone.name} was deleted meanwhile, so no model was made; `mmal personalise` begins anew")
 
 
 def _check_labels(found: LabelledWindows) -> None:

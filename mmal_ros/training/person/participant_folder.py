@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mmal_ros.files import make_private, open_private, private_folder
 from mmal_ros.model_card import ModelError, read_card
-from mmal_ros.model_versions import current, use, versions
+from mmal_ros.model_versions import LOCK_NAME, current, use, versions
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.paths import find_model
 
@@ -58,7 +58,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     What a run that was killed, or met a full disk, left unfinished goes, before and after.
     """
     private_folder(folder)
-    with os.fdopen(open_private(folder / ".lock", os.O_WRONLY), "w") as lock:
+    with os.fdopen(open_private(folder / LOCK_NAME, os.O_WRONLY), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
