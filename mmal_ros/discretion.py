@@ -1,7 +1,7 @@
-"""What logs and diagnostics say of a child: nothing by which it could be told from another one.
+"""What logs and diagnostics say of a child: nothing by which it could be told from another one. Nor passwords.
 
 Who asked for something gets the whole sentence as an answer; what is written down for later, or sent to whoever
-listens, goes through `without_codes`.
+listens, goes through `discreet`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import re
 
 from mmal_ros.paths import personal_models_folder
+from mmal_ros.wording import without_password
 
 HIDDEN = "…"
 _SESSION = re.compile(r"(\d{4}-\d\d-\d\d_)[A-Za-z0-9-]+(_\d\d)")
@@ -18,11 +19,12 @@ _REFUSED = re.compile(r"'.+'(?= is no code of)", re.DOTALL)
 """Somebody's name, perhaps."""
 
 
-def without_codes(text: str) -> str:
-    """The same without the codes in names of sessions and of personal models, and without what was refused as one."""
+def discreet(text: str) -> str:
+    """The same without codes in names of sessions and personal models, what was refused as a code, and passwords."""
     text = _SESSION.sub(rf"\g<1>{HIDDEN}\g<2>", text)
     text = _REFUSED.sub(f"'{HIDDEN}'", text)
-    return re.sub(rf"({re.escape(str(personal_models_folder()))}/)[^/\s]+", rf"\g<1>{HIDDEN}", text)
+    text = re.sub(rf"({re.escape(str(personal_models_folder()))}/)[^/\s]+", rf"\g<1>{HIDDEN}", text)
+    return without_password(text)
 
 
 def log_discreetly() -> None:
@@ -34,4 +36,4 @@ def log_discreetly() -> None:
 
 class _Discreet(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return without_codes(super().format(record))
+        return discreet(super().format(record))

@@ -86,20 +86,34 @@ class ThreadExtraction:
         return self._source.status
 
     @property
+    def failed(self) -> bool:
+        """Whether the extractor failed at the newest sample."""
+        return bool(self._failure)
+
+    @property
     def stuck_s(self) -> float:
         """How long the extractor has been at work on one sample."""
         since_s = self._busy_since_s
         return 0.0 if since_s is None else monotonic_s() - since_s
 
     def _run(self) -> None:
-        try:
-            for sample in self._source:
-                self._busy_since_s = monotonic_s()
-                if self._on_sample is not None:
-                    self._on_sample(sample)
-                for frame in self._extractor.process(sample):
-                    self._on_frame(frame)
-                self._busy_since_s = None
-        except Exception as error:  # the thread's last line of defence: report, do not die unseen
+        for sample in self._source:
+            self._busy_since_s = monotonic_s()
+            try:
+                self._take(sample)
+                self._failure = ""
+            except Exception as error:  # of this sample; the next may do
+                self._fail(error)
+            self._busy_since_s = None
+
+    def _take(self, sample: Sample) -> None:
+        if self._on_sample is not None:
+            self._on_sample(sample)
+        for frame in self._extractor.process(sample):
+            self._on_frame(frame)
+
+    def _fail(self, error: Exception) -> None:
+        failure = f"features of {self._source.name} stopped: {type(error).__name__}: {error}"
+        if failure != self._failure:  # once, not at every sample
             log.exception("extraction from %s failed", self._source.name)
-            self._failure = f"features of {self._source.name} stopped: {type(error).__name__}: {error}"
+        self._failure = failure

@@ -231,9 +231,17 @@ def _policy(folder: Path, part: PolicyCard, output: str) -> LearnedPolicy:
             f"{policy.path}: it gives '{policy.output}' for the state '{policy.form}', "
             f"expected '{output}' for '{part.form}'"
         )
+    _try_out(policy)
+    return policy
+
+
+def _try_out(policy: LearnedPolicy) -> None:
+    """As `Classifier.try_out`: a graph that loads can still fail."""
     unsure = np.full((1, len(Modality), len(Level)), 1 / len(Level), np.float32)
     heard = np.ones(unsure.shape[:2], np.bool_)
-    utility = policy(Candidates(unsure, heard, np.zeros((1, 1), np.float32), np.zeros(1)))
+    try:
+        utility = policy(Candidates(unsure, heard, np.zeros((1, 1), np.float32), np.zeros(1)))
+    except Exception as error:
+        raise ModelError(f"{policy.path}: it loads but does not run: {error}") from error
     if not np.isfinite(utility).all():
         raise ModelError(f"{policy.path}: what it gives is no utility: {utility}")
-    return policy

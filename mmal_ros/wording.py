@@ -6,10 +6,25 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
+_ADDRESS = re.compile(r"//([^\s/?#'\"]*)([^\s'\"]*)")
+"""What follows the scheme: the authority, and the rest."""
+_PLAIN_PATH = re.compile(r"[\w./-]*")
+_BARE_PASSWORD = re.compile(r"[^\s/@:'\"]+:[^\s/@'\"]+@(?=[\w.])")
 
-def without_password(address: str) -> str:
-    """An address such as rtsp://name:password@host/path without what stands before the host."""
-    return re.sub(r"//[^/@]*@", "//", address)
+
+def without_password(text: str) -> str:
+    """The same, with no more of each address such as rtsp://name:password@host/path than its host and a plain path.
+
+    Cameras also take passwords in path and query, and people write some with '/' or '@', or forget the '//'.
+    """
+    return _BARE_PASSWORD.sub("", _ADDRESS.sub(_without_password, text))
+
+
+def _without_password(address: re.Match[str]) -> str:
+    authority, rest = address.groups()
+    if "@" in rest:  # then what comes before the '/' may be half a password
+        return "//…"
+    return f"//{authority.rpartition('@')[2]}{rest if _PLAIN_PATH.fullmatch(rest) else '/…'}"
 
 
 def meant(name: str, known: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ def clear_errors() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         fail(f"the package '{error.name}' is missing; `mmal doctor` says how to install it")
-    except (SourceError, ModelError, RecordingError, ValueError) as error:
+    except (SourceError, ImportError, ModelError, RecordingError, ValueError) as error:
         fail(str(error))
     except OSError as error:
         fail(_sentence(error))

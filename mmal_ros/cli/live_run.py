@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
+from mmal_ros.cli.errors import err
 from mmal_ros.cli.estimate_record import estimate_record, print_json
 from mmal_ros.cli.redirect import STDERR, output_into
 from mmal_ros.cli.run_options import RecordOptions, RunOptions
@@ -22,8 +23,9 @@ from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.model_card import read_card
 from mmal_ros.models import resolve_version
 from mmal_ros.nodes.conversions import MessageError, estimate_from_message
-from mmal_ros.nodes.graph import Graph, GraphSettings
+from mmal_ros.nodes.graph import Graph, GraphError, GraphSettings
 from mmal_ros.paths import find_model
+from mmal_ros.sensors.source import monotonic_s
 from mmal_ros.sensors.specs import Sensor
 from mmal_ros.session.records import Privacy
 from mmal_ros.stopping import end_if_told
@@ -38,6 +40,8 @@ REFRESHES_PER_S = 5
 DRAIN_S = 0.3
 """When a recording ends, its last features are on their way for this long."""
 RATE_SUFFIX = " rate (Hz)"
+WELL = "[INFO] "
+"""Begins what a node logs while all is well."""
 
 
 class LiveRun:
@@ -62,13 +66,11 @@ class LiveRun:
             with self._graph:
                 self._wait()
             return
-        log = NamedTemporaryFile("wb", prefix="mmal-", suffix=".log", delete=False)  # noqa: SIM115 - it stays
-        with log as file, output_into(file, STDERR), ExitStack() as stack:
+        with log_of_run(), ExitStack() as stack:
             with console.status("starting …"):
                 stack.enter_context(self._graph)
             with Live(self._view, console=console, refresh_per_second=REFRESHES_PER_S):
                 self._wait()
-        console.print(f"log: {log.name}", style="grey50", highlight=False)
 
     def _settings(self) -> GraphSettings:
         options = self._options
@@ -101,17 +103,23 @@ class LiveRun:
         }
 
     def _wait(self) -> None:
-        while not self._over():
+        end_s = self._end_s()
+        while not self._over(end_s):
             end_if_told()
             sleep(POLL_S)
             self.session = self._graph.session or self.session
         sleep(DRAIN_S)
         self._ended = True
 
-    def _over(self) -> bool:
-        duration_s, ended = self._options.duration_s, self._graph.recordings_ended()
-        if duration_s is not None and time_ns() - self._graph.start_ns > duration_s * NANOSECONDS_PER_SECOND:
+    def _end_s(self) -> float:
+        """When the duration is over, on the steady clock: the one that recordings begin by may be set meanwhile."""
+        until_start_s = (self._graph.start_ns - time_ns()) / NANOSECONDS_PER_SECOND
+        return monotonic_s() + until_start_s + (self._options.duration_s or math.inf)
+
+    def _over(self, end_s: float) -> bool:
+        if monotonic_s() > end_s:
             return True
+        ended = self._graph.recordings_ended()
         return bool(ended) and (all(ended) if self._options.until_last else any(ended))
 
     def _on_engagement(self, message: Engagement) -> None:
@@ -146,3 +154,28 @@ class LiveRun:
                 self._view.notes[part] = status.message
             else:
                 self._view.notes.pop(part, None)
+
+
+@contextmanager
+def log_of_run() -> Iterator[None]:
+    """What goes to stderr meanwhile goes to a file, named at the end, whatever that is; one that tells nothing goes."""
+    known = ""
+    with NamedTemporaryFile("wb", prefix="mmal-", suffix=".log", delete=False) as file:
+        path = Path(file.name)
+        try:
+            with output_into(file, STDERR):
+                yield
+        except GraphError as refused:  # the graph never started; that it says is the reason is told anyway
+            known = str(refused)
+            raise
+        finally:
+            if _tells_more(path, known):
+                err.print(f"log: {path}", style="grey50", highlight=False, soft_wrap=True)
+            else:
+                path.unlink()
+
+
+def _tells_more(log: Path, known: str) -> bool:
+    """Whether there is anything in a log but what is known; if something is, which nodes were well is of no use."""
+    with log.open(errors="replace") as lines:
+        return any(line.strip() and not (known and (known in line or line.startswith(WELL))) for line in lines)

@@ -7,6 +7,7 @@ Nobody else can do that for a node that died: until DDS gives the dead process u
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 from typing import Any
 
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -47,4 +48,5 @@ class Autostart:
         if settled and self._node.count_publishers(ENGAGEMENT.name):
             self._timer.cancel()
             gc.freeze()  # what is loaded by now stays; nobody need wait while it is looked at for garbage
-            self._node.trigger_activate()
+            with suppress(RuntimeError):  # somebody has done it by hand
+                self._node.trigger_activate()

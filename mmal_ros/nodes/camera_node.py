@@ -17,6 +17,8 @@ from mmal_ros.nodes.parameters import parameter
 from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
 from mmal_ros.nodes.topics import IMAGE, camera_topic
+from mmal_ros.nodes.transitions import accounted
+from mmal_ros.sensors.source import SourceError
 from mmal_ros.sensors.specs import Sensor, Spec
 from mmal_ros.session.records import Privacy
 from mmal_ros.vision_child import VisionSettings
@@ -48,6 +50,7 @@ class CameraNode(SensorNode):
         self._images: Any = None
         self._robot_images: Any = None
 
+    @accounted
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin; a robot's pictures are listened to from now on."""
         done = super().on_activate(state)
@@ -56,19 +59,25 @@ class CameraNode(SensorNode):
             self._robot_images = self.create_subscription(topic.type, topic.name, self._on_robot_image, topic.qos)
         return done
 
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget the topics."""
+    def _make_topics(self) -> None:
+        if cast(CameraParameters, self.settings).privacy != Privacy.FEATURES_ONLY:
+            self._images = self._publisher(IMAGE)
+
+    def _forget_topics(self) -> None:
         if self._images is not None:
-            self.destroy_publisher(self._images)
+            self.destroy_lifecycle_publisher(self._images)
             self._images = None
-        return super().on_cleanup(state)
 
     def _make_extraction(self, spec: Spec) -> Extraction:
+        if spec.scheme != "topic" and self.get_parameter("use_sim_time").value:
+            raise SourceError(
+                f"pictures of '{spec.scheme}' have the stamps of this computer's clock: set use_sim_time to false, or "
+                "name a topic, whose pictures bring their own"
+            )
         settings = cast(CameraParameters, self.settings)
-        show = settings.privacy != Privacy.FEATURES_ONLY
-        self._images = self._publisher(IMAGE) if show else None
+        image_rate_hz = settings.image_rate_hz if self._images is not None else 0.0
         return VisionProcess(
-            VisionSettings(spec, settings.pose_every, settings.image_rate_hz if show else 0.0, settings.jpeg_quality),
+            VisionSettings(spec, settings.pose_every, image_rate_hz, settings.jpeg_quality),
             self.publish_frame,
             self._publish_image,
         )

@@ -11,7 +11,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
-from mmal_ros.discretion import without_codes
+from mmal_ros.discretion import discreet
 from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import DIAGNOSTICS
@@ -148,15 +148,15 @@ class Diagnostics:
         return DiagnosticStatus(
             level=bytes([report.health]),
             name=f"{self._node.get_fully_qualified_name()}: {report.part}",
-            message=without_codes(report.message),
-            values=[KeyValue(key=key, value=without_codes(str(value))) for key, value in report.values.items()],
+            message=discreet(report.message),
+            values=[KeyValue(key=key, value=discreet(str(value))) for key, value in report.values.items()],
         )
 
     def _log_once(self, report: Report) -> None:
         said = self._said.setdefault(report.part, Said(report))
         if not said.is_news(report, monotonic_s()):
             return
-        logger, text = self._node.get_logger(), f"{report.part}: {without_codes(report.message)}"
+        logger, text = self._node.get_logger(), f"{report.part}: {discreet(report.message)}"
         if report.health is Health.ERROR:
             logger.error(text)
         elif report.health is Health.OK:

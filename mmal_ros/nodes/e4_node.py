@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-
 from mmal_ros.datatypes import Modality, Sample
 from mmal_ros.extraction import Extraction, ThreadExtraction
 from mmal_ros.nodes.conversions import sample_to_message
@@ -37,16 +35,17 @@ class E4Node(SensorNode):
         super().__init__(name, **kwargs)
         self._signals: dict[str, Any] = {}
 
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget the topics."""
+    def _make_topics(self) -> None:
+        self._signals = {name: self._publisher(topic) for name, topic in SIGNALS.items()}
+
+    def _forget_topics(self) -> None:
         for publisher in self._signals.values():
-            self.destroy_publisher(publisher)
-        return super().on_cleanup(state)
+            self.destroy_lifecycle_publisher(publisher)
+        self._signals = {}
 
     def _make_extraction(self, spec: Spec) -> Extraction:
         from mmal_ros.features.physiology import PhysiologyExtractor  # SciPy takes a second: DDS finds others meanwhile
 
-        self._signals = {name: self._publisher(topic) for name, topic in SIGNALS.items()}
         source = live_source(spec, self.now_ns)
         return ThreadExtraction(source, PhysiologyExtractor(), self.publish_frame, self._publish_signal)
 

@@ -16,7 +16,7 @@ from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_msgs.srv import ReloadModel
 from mmal_ros.datatypes import Modality, Status
-from mmal_ros.discretion import without_codes
+from mmal_ros.discretion import discreet
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, ModelSet, load_model_set
 from mmal_ros.nodes import parameters
@@ -33,6 +33,7 @@ from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL, Topic
+from mmal_ros.nodes.transitions import accounted
 from mmal_ros.paths import find_model
 from mmal_ros.pipeline import EngagementPipeline
 
@@ -77,6 +78,7 @@ class EngagementNode(LifecycleNode):
         self.create_service(*RELOAD_MODEL, self._on_reload, callback_group=one_at_a_time)
         steady_timer(self, PERIOD_S, self._on_watch, callback_group=one_at_a_time)
 
+    @accounted
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model set and make the topics."""
         self.failure = ""
@@ -86,7 +88,7 @@ class EngagementNode(LifecycleNode):
             self._pipeline = self._make_pipeline(self._load(self._live.path))
         except (ParameterError, ModelError, ValueError) as error:
             self.failure = str(error)
-            self.get_logger().error(without_codes(self.failure))
+            self.get_logger().error(discreet(self.failure))
             return TransitionCallbackReturn.FAILURE
         self._estimates = self.create_lifecycle_publisher(ENGAGEMENT.type, ENGAGEMENT.name, ENGAGEMENT.qos)
         self._model_info = self.create_publisher(MODEL_INFO.type, MODEL_INFO.name, MODEL_INFO.qos)
@@ -94,35 +96,41 @@ class EngagementNode(LifecycleNode):
         self._announce_model()
         return TransitionCallbackReturn.SUCCESS
 
+    @accounted
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin with empty windows."""
         super().on_activate(state)
         assert self._pipeline is not None
         self._pipeline = self._make_pipeline(self._pipeline.estimator.models)
-        self._active = True
         self._rate = RateMeter()
         self._timer = steady_timer(self, 1 / self.settings.rate_hz, self._on_timer)
+        self._active = True
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to publish."""
-        self._active = False
-        self.destroy_timer(self._timer)
+        self._rest()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget model and topics; the next configuration makes them anew."""
         for subscription in self._features:
             self.destroy_subscription(subscription)
-        self.destroy_publisher(self._estimates)
+        self.destroy_lifecycle_publisher(self._estimates)
         self.destroy_publisher(self._model_info)
         self._pipeline = None
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to publish."""
-        self._active = False
+        self._rest()
         return TransitionCallbackReturn.SUCCESS
+
+    def _rest(self) -> None:
+        """Harmless when called twice."""
+        if self._active:
+            self._active = False
+            self.destroy_timer(self._timer)
 
     def now_ns(self) -> int:
         """The node's clock."""
@@ -195,7 +203,7 @@ class EngagementNode(LifecycleNode):
         except (ModelError, OSError, ValueError) as error:
             self._refused = str(error)
             message = f"{error}; {self._running()} goes on"
-            self.get_logger().error(without_codes(message))
+            self.get_logger().error(discreet(message))
             return False, message
         if self._pipeline is None:
             return False, f"{self.get_name()} is not configured any more"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_srvs.srv import Trigger
@@ -17,7 +18,7 @@ from mmal_msgs.msg import Engagement, ModelInfo, Query, SessionStatus
 from mmal_msgs.srv import FlagNow, GetBudget, StartSession, Unflag
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Estimate
 from mmal_ros.nodes.conversions import MessageError, estimate_from_message, to_ns
-from mmal_ros.nodes.discovery import start_ros, stay_on_this_computer
+from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros, stay_on_this_computer
 from mmal_ros.nodes.spinning import spin_until
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import (
@@ -163,12 +164,15 @@ class GraphFeed:
 
 @contextmanager
 def graph_feed(namespace: str) -> Iterator[GraphFeed]:
-    """Listen to a graph in other processes, with a node and a thread of its own."""
+    """Listen to a graph in other processes, with a node and a thread of its own; raises RosError."""
     stay_on_this_computer()
     context = rclpy.Context()
     start_ros(context)
     executor = SingleThreadedExecutor(context=context)
-    node = Node("review", namespace=namespace, context=context)
+    try:
+        node = Node("review", namespace=namespace, context=context)
+    except NameValidationException as error:
+        raise RosError(f"'{namespace}' is no namespace: {in_one_sentence(error)}") from error
     executor.add_node(node)
     stop = threading.Event()
     feed = GraphFeed(node)

@@ -17,6 +17,7 @@ from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
 from mmal_ros.nodes.sound_chunks import SoundChunks
 from mmal_ros.nodes.topics import SOUND, naoqi_audio_topic
+from mmal_ros.nodes.transitions import accounted
 from mmal_ros.sensors.pushed import PushedSource
 from mmal_ros.sensors.source import Source, SourceError
 from mmal_ros.sensors.specs import Sensor, Spec, live_source
@@ -49,6 +50,7 @@ class MicrophoneNode(SensorNode):
         self._robot_audio: Any = None
         self._sound: Any = None
 
+    @accounted
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin; a robot's microphones are listened to from now on."""
         done = super().on_activate(state)
@@ -58,19 +60,18 @@ class MicrophoneNode(SensorNode):
             self._robot_audio = self.create_subscription(topic.type, topic.name, self._on_robot_audio, topic.qos)
         return done
 
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget the topics."""
+    def _make_topics(self) -> None:
+        if cast(MicrophoneParameters, self.settings).privacy != Privacy.FEATURES_ONLY:
+            self._sound = self._publisher(SOUND)
+
+    def _forget_topics(self) -> None:
         if self._sound is not None:
-            self.destroy_publisher(self._sound)
+            self.destroy_lifecycle_publisher(self._sound)
             self._sound = None
-        return super().on_cleanup(state)
 
     def _make_extraction(self, spec: Spec) -> Extraction:
-        settings = cast(MicrophoneParameters, self.settings)
-        let_hear = settings.privacy != Privacy.FEATURES_ONLY
-        self._sound = self._publisher(SOUND) if let_hear else None
-        on_sample = SoundChunks(self._publish_sound).add if let_hear else None
-        extractor = audio_extractor(settings.feature_set)
+        on_sample = SoundChunks(self._publish_sound).add if self._sound is not None else None
+        extractor = audio_extractor(cast(MicrophoneParameters, self.settings).feature_set)
         return ThreadExtraction(self._source(spec), extractor, self.publish_frame, on_sample)
 
     def _source(self, spec: Spec) -> Source:

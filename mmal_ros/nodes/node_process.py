@@ -14,7 +14,7 @@ import rclpy
 from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from mmal_ros.discretion import log_discreetly
+from mmal_ros.discretion import discreet, log_discreetly
 from mmal_ros.files import keep_private
 from mmal_ros.nodes.autostart import Autostart
 from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
@@ -78,5 +78,5 @@ def _made(load: Load) -> Any:
 
 def _refuse(program: str, sentence: str) -> NoReturn:
     end_if_told()
-    rclpy.logging.get_logger(program).fatal(sentence)
+    rclpy.logging.get_logger(program).fatal(discreet(sentence))
     sys.exit(USAGE_ERROR)

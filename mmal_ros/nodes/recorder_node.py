@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import Trigger
 
 from mmal_msgs.srv import StartSession
-from mmal_ros.discretion import without_codes
+from mmal_ros.discretion import discreet
 from mmal_ros.model_card import ModelError
 from mmal_ros.nodes import parameters
 from mmal_ros.nodes.conversions import MessageError
@@ -24,6 +24,7 @@ from mmal_ros.nodes.sending import MUST_ARRIVE, send
 from mmal_ros.nodes.session_feed import feed
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import MODEL_INFO, RECORDED, SESSION_STATUS, START_SESSION, STOP_SESSION, Topic
+from mmal_ros.nodes.transitions import accounted
 from mmal_ros.paths import sessions_folder
 from mmal_ros.session.bag_metadata import BagTopic
 from mmal_ros.session.card import SessionCard, SessionError
@@ -50,12 +51,14 @@ class RecorderNode(LifecycleNode):
         self._seen_and_heard: list[Any] = []
         self._diagnostics = Diagnostics(self, self._reports, lambda: self._active)
 
+    @accounted
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read and check the parameters, make topics and services."""
         self.failure = ""
         try:
             self.settings = parameters.read(self, RecorderParameters)
             self._card(self._trial_code(), "")
+            self._root()
             self._described = {topic.name: self._describe(topic) for topic in (*ALWAYS, *SEEN_AND_HEARD)}
         except STARTING_FAILS as error:
             return self._failed(error)
@@ -67,6 +70,7 @@ class RecorderNode(LifecycleNode):
         ]
         return TransitionCallbackReturn.SUCCESS
 
+    @accounted
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen; begin to record if told so."""
         self.failure = ""
@@ -111,8 +115,7 @@ class RecorderNode(LifecycleNode):
             raise SessionError("recorder_node is not active; activate it first")
         card = self._card(participant, privacy)
         topics = [self._described[topic.name] for topic in recorded_topics(card.privacy)]
-        root = Path(self.settings.sessions).expanduser() if self.settings.sessions else sessions_folder()
-        self.recorder = SessionRecorder(root, card, topics, self.now_ns, self._acknowledge)
+        self.recorder = SessionRecorder(self._root(), card, topics, self.now_ns, self._acknowledge)
         if self._model_info:
             self._hear(MODEL_INFO, self._model_info)
         if card.privacy is not Privacy.FEATURES_ONLY:
@@ -129,7 +132,7 @@ class RecorderNode(LifecycleNode):
         if self.recorder is None:
             return None
         ended, self.recorder = self.recorder, None
-        self._ended.append(ended)
+        self._ended = [*(before for before in self._ended if before.is_writing), ended]
         ended.stop()
         self.get_logger().info(f"recorded: {ended.flags} flags")
         self._publish_status()
@@ -143,6 +146,13 @@ class RecorderNode(LifecycleNode):
     def _card(self, participant: str, privacy: str) -> SessionCard:
         clock = "sim" if self.get_parameter("use_sim_time").value else "system"
         return session_card(self.settings, participant, privacy, self.now_ns(), clock)
+
+    def _root(self) -> Path:
+        """Of all sessions; raises ParameterError."""
+        try:
+            return Path(self.settings.sessions).expanduser() if self.settings.sessions else sessions_folder()
+        except RuntimeError as error:
+            raise ParameterError(f"parameter 'sessions' is '{self.settings.sessions}': {error}") from error
 
     def _trial_code(self) -> str:
         """Whose card can be tried out when nobody is known yet."""
@@ -181,7 +191,7 @@ class RecorderNode(LifecycleNode):
             recorder = self.start(request.participant, request.privacy)
         except STARTING_FAILS as error:
             response.success, response.message = False, str(error)
-            self.get_logger().error(without_codes(response.message))
+            self.get_logger().error(discreet(response.message))
             return response
         response.success, response.folder = True, str(recorder.folder.path)
         response.message = f"recording {recorder.folder.name} ({recorder.card.privacy})"
@@ -202,7 +212,7 @@ class RecorderNode(LifecycleNode):
 
     def _failed(self, error: Exception) -> TransitionCallbackReturn:
         self.failure = str(error)
-        self.get_logger().error(without_codes(self.failure))
+        self.get_logger().error(discreet(self.failure))
         return TransitionCallbackReturn.FAILURE
 
     def _reports(self) -> Iterable[Report]:

@@ -13,7 +13,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from mmal_msgs.msg import Engagement, ModelInfo, Recorded, SessionStatus
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Modality
-from mmal_ros.discretion import without_codes
+from mmal_ros.discretion import discreet
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.nodes import parameters
@@ -33,6 +33,7 @@ from mmal_ros.nodes.topics import (
     SIGNALS,
     Topic,
 )
+from mmal_ros.nodes.transitions import accounted
 from mmal_ros.paths import find_model
 from mmal_ros.selector.live import LiveSelector
 from mmal_ros.selector.live_registry import LIVE_POLICIES, make_live_policy
@@ -83,6 +84,7 @@ class SelectorNode(LifecycleNode):
         self._problem = ""
         self._diagnostics = Diagnostics(self, self._reports, lambda: self._active)
 
+    @accounted
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load scale and trained criteria, make the topics."""
         self.failure = ""
@@ -92,7 +94,7 @@ class SelectorNode(LifecycleNode):
             self._selector = self._fresh_selector()
         except (ParameterError, ModelError, SelectorError) as error:
             self.failure = str(error)
-            self.get_logger().error(without_codes(self.failure))
+            self.get_logger().error(discreet(self.failure))
             return TransitionCallbackReturn.FAILURE
         self._queries = self.create_lifecycle_publisher(QUERY.type, QUERY.name, QUERY.qos)
         self._people = FlagsByPeople(self, lambda: self._selector, self._moment, self._publish)
@@ -107,6 +109,7 @@ class SelectorNode(LifecycleNode):
             self._heard.append(self._listen(SIGNALS["tag"], self._people.on_tag))
         return TransitionCallbackReturn.SUCCESS
 
+    @accounted
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin with the whole budget, or go on with the session that is being recorded."""
         super().on_activate(state)
@@ -125,7 +128,7 @@ class SelectorNode(LifecycleNode):
         for subscription in self._heard:
             self.destroy_subscription(subscription)
         self._people.destroy()
-        self.destroy_publisher(self._queries)
+        self.destroy_lifecycle_publisher(self._queries)
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -197,7 +200,7 @@ class SelectorNode(LifecycleNode):
             self._use(models)
         except (ModelError, SelectorError) as error:
             self._problem = f"another model runs, but windows are still chosen as with {self._models.card.shown}"
-            self.get_logger().error(without_codes(f"{self._problem}: {error}"))
+            self.get_logger().error(discreet(f"{self._problem}: {error}"))
 
     def _moment(self) -> Engagement:
         """The newest estimate, if something can be flagged now; else raises SelectorError that says why not."""

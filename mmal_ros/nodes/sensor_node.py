@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mmal_ros.datatypes import STEP_NS, FeatureFrame, Modality
-from mmal_ros.discretion import without_codes
+from mmal_ros.discretion import discreet
 from mmal_ros.extraction import Extraction
 from mmal_ros.nodes import parameters
 from mmal_ros.nodes.conversions import frame_to_message
@@ -18,6 +18,7 @@ from mmal_ros.nodes.diagnostics import Diagnostics, RateMeter, Report, source_re
 from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.topics import FEATURES, Topic
+from mmal_ros.nodes.transitions import accounted
 from mmal_ros.sensors.source import SourceError, SourceState
 from mmal_ros.sensors.specs import Sensor, Spec, SpecError, parse_spec
 
@@ -62,6 +63,7 @@ class SensorNode(LifecycleNode):
         """Whether a recording has been played to its end."""
         return self._extraction is not None and self._extraction.status.state is SourceState.ENDED
 
+    @accounted
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read and check the parameters, make the topics, load the extractor."""
         self.failure = ""
@@ -69,22 +71,23 @@ class SensorNode(LifecycleNode):
             self.settings = parameters.read(self, self.parameter_class)
             self.spec = parse_spec(self.sensor, self.settings.source)
             self._topics = {m: self._publisher(FEATURES[m]) for m in self.modalities}
-            if self.spec.scheme != "none":
-                self._extraction = self._make_extraction(self.spec)
-                self._extraction.prepare()
-        except (ParameterError, SpecError, SourceError, ModuleNotFoundError) as error:
+            self._make_topics()
+            self._load()
+        except (ParameterError, SpecError, SourceError, ImportError) as error:
             return self._failed(error)
         return TransitionCallbackReturn.SUCCESS
 
+    @accounted
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the source and begin to publish."""
         self.failure = ""
         super().on_activate(state)
-        if self._extraction is not None:
-            try:
+        try:
+            self._load()
+            if self._extraction is not None:
                 self._extraction.start(self._start_ns())
-            except SourceError as error:
-                return self._failed(error)
+        except SourceError as error:
+            return self._failed(error)
         self.get_logger().info(f"{self.sensor}: {self.spec.scheme}")  # the rest may be a name, or a password
         return TransitionCallbackReturn.SUCCESS
 
@@ -97,13 +100,20 @@ class SensorNode(LifecycleNode):
         """Forget the topics; the next configuration makes them anew."""
         self._end()
         for publisher in self._topics.values():
-            self.destroy_publisher(publisher)
+            self.destroy_lifecycle_publisher(publisher)
+        self._forget_topics()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the source."""
         self._end()
         return TransitionCallbackReturn.SUCCESS
+
+    def _make_topics(self) -> None:
+        """What else is published, besides the features."""
+
+    def _forget_topics(self) -> None:
+        """The opposite."""
 
     @abstractmethod
     def _make_extraction(self, spec: Spec) -> Extraction:
@@ -127,6 +137,12 @@ class SensorNode(LifecycleNode):
         given = self.get_parameter("recording_start_ns").value
         return given or (self.now_ns() // STEP_NS + 1) * STEP_NS
 
+    def _load(self) -> None:
+        """What is slow to load, if it is not there: a source that was closed is not opened again."""
+        if self._extraction is None and self.spec.scheme != "none":
+            self._extraction = self._make_extraction(self.spec)
+            self._extraction.prepare()
+
     def _end(self) -> None:
         if self._extraction is not None:
             self._extraction.stop()
@@ -134,7 +150,7 @@ class SensorNode(LifecycleNode):
 
     def _failed(self, error: Exception) -> TransitionCallbackReturn:
         self.failure = str(error)
-        self.get_logger().error(without_codes(self.failure))
+        self.get_logger().error(discreet(self.failure))
         self._end()
         return TransitionCallbackReturn.FAILURE
 

@@ -1,7 +1,8 @@
 """What every Bluetooth Low Energy source has in common: find, connect, subscribe, watch, find again.
 
 bleak needs an asyncio loop; it runs in the thread of the `LiveSource`, so nobody else meets asyncio. Whether all is
-well is decided by data, not by the connection flag: a band may stay connected and send nothing.
+well is decided by what was measured, not by the connection flag, nor by packets: a band may stay connected and send
+nothing, and a strap may send packets without a beat in them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from mmal_ros.datatypes import Sample
 from mmal_ros.sensors.source import Clock, LiveSource, SourceError, SourceState, back_off, monotonic_s
 
 try:
@@ -30,6 +32,9 @@ SILENT_AFTER_S = 1.5
 """Every device here sends at least once a second, and within two seconds it must be said that one does not."""
 RECONNECT_AFTER_S = 4.0
 """A stalled device is not waited for for ever: a new connection starts its stream anew."""
+UNMEASURED_AFTER_S = 6.0
+"""So long packets may come without a measurement: a strap tells up to a second late of beats of which the slowest heart
+has one in two seconds, and may miss one; an E4 holds back what comes until its layout is known, which takes 2 s."""
 POLL_S = 0.1
 GOODBYE_S = 0.8
 """How long a device may take to confirm that we leave; `close` must be over within 2 s."""
@@ -48,14 +53,16 @@ class BluetoothSource(LiveSource):
     """A source that listens to notifications of one device, found by its advertised name or its address.
 
     A subclass names its characteristics in `_handlers`, forgets in `_begin` what belongs to the connection before,
-    and tells the device in `_start_stream` to send. All three run in the source's own thread.
+    and tells the device in `_start_stream` to send. All three run in the source's own thread. Whether it sends is
+    watched here, and whether `_emit` is called for what it sends.
     """
 
     def __init__(self, target: str, clock: Clock) -> None:
         super().__init__(BACKLOG)
         self._target = target
         self._clock = clock
-        self._newest_data_s = monotonic_s()
+        self._newest_packet_s = monotonic_s()
+        self._expected_since_s = monotonic_s()
         self._has_streamed = False
         self._others: set[str] = set()  # all that were heard: each scan hears some of them, which is no news
 
@@ -71,6 +78,19 @@ class BluetoothSource(LiveSource):
     async def _start_stream(self, client: BleakClient) -> None:
         """Tell the device to send, where subscribing is not enough."""
 
+    @property
+    def _why_unmeasured(self) -> str:
+        """One sentence, when packets have come for a while and no measurement."""
+        return self.status.message or f"{self._target} is connected, but what it sends has no measurement in it"
+
+    def _expect(self) -> None:
+        """From now on a measurement should come."""
+        self._expected_since_s = monotonic_s()
+
+    def _emit(self, sample: Sample, state: SourceState = SourceState.STREAMING, message: str = "") -> None:
+        self._expect()
+        super()._emit(sample, state, message)
+
     def _run(self) -> None:
         asyncio.run(self._until_stopped())
 
@@ -85,13 +105,13 @@ class BluetoothSource(LiveSource):
     async def _keep_connected(self) -> None:
         waits = back_off()
         while True:
-            before_s = self._newest_data_s
+            before_s = self._newest_packet_s
             try:
                 await self._stream_from(await self._find())
             except Exception as error:  # bleak lets D-Bus errors of a dozen kinds through; none may end the search
                 state = SourceState.LOST if self._has_streamed else SourceState.STARTING
                 self._update(state=state, message=_explain(error, self._target))
-            if self._newest_data_s > before_s:
+            if self._newest_packet_s > before_s:
                 waits = back_off()
             await asyncio.sleep(next(waits))
 
@@ -120,6 +140,8 @@ class BluetoothSource(LiveSource):
         gone = asyncio.Event()
         client = BleakClient(device, disconnected_callback=lambda _: gone.set(), timeout=CONNECT_S)
         await client.connect()
+        if self.status.state is SourceState.STARTING:
+            self._update(message="")  # it is not looked for any more
         try:
             self._begin()
             await self._subscribe(client)
@@ -142,15 +164,16 @@ class BluetoothSource(LiveSource):
             await client.start_notify(uuid, lambda _, data, handler=handler: self._receive(handler, bytes(data)))
 
     def _receive(self, handler: PacketHandler, packet: bytes) -> None:
-        self._newest_data_s = monotonic_s()
+        self._newest_packet_s = monotonic_s()
         self._has_streamed = True
         handler(packet, self._clock())
 
     async def _watch(self, gone: asyncio.Event) -> None:
         connected_s = monotonic_s()
+        self._expect()
         while not gone.is_set():
             await asyncio.sleep(POLL_S)
-            silent_s = monotonic_s() - max(connected_s, self._newest_data_s)
+            silent_s = monotonic_s() - max(connected_s, self._newest_packet_s)
             if silent_s > RECONNECT_AFTER_S:
                 raise DeviceAwayError(f"{self._target} is connected but sends nothing; connecting again")
             if silent_s > SILENT_AFTER_S:
@@ -158,6 +181,8 @@ class BluetoothSource(LiveSource):
                     state=SourceState.SILENT,
                     message=f"{self._target} is connected but has sent nothing for {SILENT_AFTER_S} s",
                 )
+            elif monotonic_s() - self._expected_since_s > UNMEASURED_AFTER_S:
+                self._update(state=SourceState.SILENT, message=self._why_unmeasured)
         raise DeviceAwayError(f"the link to {self._target} is lost; looking for it: is it on and near?")
 
 

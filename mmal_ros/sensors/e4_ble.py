@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -38,6 +39,8 @@ BUTTON = uuid_of("3eb2")
 BATTERY = uuid_of("3eb3")
 LOST_NS, LOST_PROOF_NS = 300_000_000, 400_000_000
 """Packets that stay so late for so long do so because others before them were lost on the air."""
+MOST_UNDECIDED = 500
+"""Packets that wait until the layout is known: many times what two seconds bring."""
 START_STREAMING = 1
 """The command byte; the time as uint32 LE in seconds since 1970 follows."""
 
@@ -73,7 +76,7 @@ class E4Bluetooth(BluetoothSource):
         self._counts = dict.fromkeys(Stream, 0)
         self._bvp_level = 0.0
         self._detector = LayoutDetector()
-        self._undecided: list[tuple[Stream, bytes, int]] = []
+        self._undecided: deque[tuple[Stream, bytes, int]] = deque(maxlen=MOST_UNDECIDED)
 
     async def _start_stream(self, client: BleakClient) -> None:
         now_s = self._clock() // NANOSECONDS_PER_SECOND

@@ -13,7 +13,7 @@ import numpy as np
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray, Sample
 from mmal_ros.sensors.ble import BluetoothSource, PacketHandler, uuid_of
 from mmal_ros.sensors.device_clock import DeviceClock
-from mmal_ros.sensors.source import Clock
+from mmal_ros.sensors.source import Clock, SourceState
 
 HEART_RATE_MEASUREMENT = uuid_of("2a37")
 
@@ -70,8 +70,8 @@ class HeartRateStrap(BluetoothSource):
     """Yields one `ibi` sample per beat of the strap with this advertised name or address, stamped at the beat.
 
     The intervals, added up, are the strap's own clock: so a beat gets its own time, after ten seconds to about 0.2 s,
-    although it is told only with the next notification, up to a second later. What is not worn gives no samples; what
-    cannot be read is counted in `malformed_packets`.
+    although it is told only with the next notification, up to a second later. What is not worn gives no samples and is
+    silent, and so is a strap that tells no intervals; what cannot be read is counted in `malformed_packets`.
     """
 
     name = "heart-rate strap"
@@ -79,11 +79,20 @@ class HeartRateStrap(BluetoothSource):
     def __init__(self, target: str, clock: Clock) -> None:
         super().__init__(target, clock)
         self.malformed_packets = 0
+        self._trouble = ""  # with the newest packet
+        self._worn = True
         self._begin()
 
     @property
     def _handlers(self) -> Mapping[str, PacketHandler]:
         return {HEART_RATE_MEASUREMENT: self._on_measurement}
+
+    @property
+    def _why_unmeasured(self) -> str:
+        return self._trouble or (
+            f"{self._target} is connected but tells no intervals between beats: put it on and moisten it; some straps "
+            "never tell them"
+        )
 
     def _begin(self) -> None:
         self._beat_clock = DeviceClock()
@@ -94,12 +103,18 @@ class HeartRateStrap(BluetoothSource):
             measurement = decode_heart_rate(packet)
         except HeartRatePacketError as error:
             self.malformed_packets += 1
-            self._update(message=str(error))
+            self._trouble = str(error)
+            self._update(message=self._trouble)
             return
-        if not measurement.worn:
+        was_worn, self._worn = self._worn, measurement.worn
+        if not self._worn:
             self._begin()
-            self._update(message=f"{self._target} touches no skin: moisten it and put it on")
+            self._trouble = f"{self._target} touches no skin: moisten it and put it on"
+            self._update(state=SourceState.SILENT, message=self._trouble)
             return
+        self._trouble = ""
+        if not was_worn:
+            self._expect()  # the first beat after it was put on takes its time
         for interval_s in measurement.intervals_s:
             self._emit_beat(float(interval_s), arrival_ns)
 

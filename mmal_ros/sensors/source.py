@@ -111,9 +111,12 @@ class LiveSource(Source):
     """A source with a thread of its own that feeds a bounded queue; when the reader is late, the oldest goes.
 
     A subclass implements `_run`, which reads the device, calls `_emit` for every sample and returns soon (0.5 s)
-    after `_stop` is set. It must survive everything the device does; an exception out of `_run` ends the source with
-    state LOST and the exception's text.
+    after `_stop` is set. It should survive everything the device does; after an exception out of `_run` the state is
+    LOST with the exception's text, and it is run again, with back-off.
     """
+
+    _is_endless = True
+    """What ends by itself, as a recording, is not run again."""
 
     def __init__(self, backlog: int) -> None:
         super().__init__()
@@ -167,16 +170,22 @@ class LiveSource(Source):
             self._update(count="dropped")
 
     def _guarded_run(self) -> None:
+        waits_s = back_off()
+        while not self._run_well() and self._is_endless and not self._stop.wait(next(waits_s)):
+            pass
+        self._stop.set()
+        with self._arrived:
+            self._arrived.notify_all()
+
+    def _run_well(self) -> bool:
+        """Whether it came to its end; the thread's last line of defence reports what else it came to."""
         try:
             self._run()
-        except Exception as error:  # the thread's last line of defence: report, do not die unseen
+        except Exception as error:
             self._update(state=SourceState.LOST, message=f"{self.name} stopped: {type(error).__name__}: {error}")
-        else:
-            self._update(state=SourceState.ENDED)
-        finally:
-            self._stop.set()
-            with self._arrived:
-                self._arrived.notify_all()
+            return False
+        self._update(state=SourceState.ENDED)
+        return True
 
 
 class Paced(LiveSource):
@@ -186,6 +195,8 @@ class Paced(LiveSource):
     take a while, before it is known when it is to be played. A reader that is slower than real time loses the oldest
     samples, counted, as it would with a device.
     """
+
+    _is_endless = False
 
     def __init__(self, recorded: Source, clock: Clock, backlog: int = 64) -> None:
         super().__init__(backlog)

@@ -89,6 +89,10 @@ class Spec:
         return f"{self.scheme}:{self.target}" if self.target else self.scheme
 
 
+TOPIC_NAME = re.compile(r"(/[A-Za-z_]\w*)+", re.ASCII)
+"""Full names that ROS 2 takes (design.ros2.org, topic and service names)."""
+
+
 def parse_spec(sensor: Sensor, text: str) -> Spec:
     """Understand a SPEC; raises SpecError."""
     schemes = SCHEMES[sensor]
@@ -119,6 +123,11 @@ def _check_target(spec: Spec) -> None:
         server_address(spec)
     if spec.scheme == "topic" and not spec.target.startswith("/"):
         raise SpecError(f"{spec.sensor} '{spec}': a topic is named in full, for example topic:/{spec.target}")
+    if spec.scheme == "topic" and not TOPIC_NAME.fullmatch(spec.target):
+        raise SpecError(
+            f"{spec.sensor} '{spec}' is no topic: words of letters, digits and '_' after a '/' each, as in "
+            f"{SCHEMES[spec.sensor][spec.scheme]}"
+        )
 
 
 def _check_simulated(spec: Spec) -> None:

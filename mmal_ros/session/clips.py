@@ -116,7 +116,10 @@ class ClipRecorder:
             self._folder.clip_of(window_id).unlink(missing_ok=True)
 
     def close(self, timeout_s: float) -> None:
-        """Cut what is pending from what is known, and write it; what is not written after so long is lost."""
+        """Cut what is pending from what is known, and write it; what is not written after so long is lost.
+
+        Afterwards nothing is kept of what was seen and heard.
+        """
         with self._lock:
             self._cut_due(max(self._pending.values(), default=0))
         deadline_s = monotonic() + timeout_s
@@ -130,6 +133,9 @@ class ClipRecorder:
         with self._finishing:
             for window_id in list(self._wanted):
                 self._lose(window_id, self._wanted[window_id], f"it was not written within {timeout_s:.0f} s")
+        with self._lock:
+            self._pictures.clear()
+            self._sound.clear()
 
     def _cut_due(self, passed_ns: int = 0) -> None:
         """Hand over the clips of which everything came in, or whose end has passed."""

@@ -101,6 +101,7 @@ class SessionRecorder:
         self._known: dict[int, Flag | None] = {}  # by window; None: withdrawn
         self._facts: deque[_Fact] = deque()
         self._store_problem = ""
+        self._troubles: dict[Callable[..., None], str] = {}  # of what failed when it was done last
         self._told_of_odd = False
         self.clips_lost = 0
         """Flags whose clip could not be made."""
@@ -140,10 +141,16 @@ class SessionRecorder:
         return sum(flag is not None for flag in list(self._known.values()))
 
     @property
+    def is_writing(self) -> bool:
+        """Whether anything is still to come onto the disk: after `stop`, its last clips."""
+        return self._thread.is_alive()
+
+    @property
     def problem(self) -> str:
         """Empty: all is well; else one sentence."""
         set_back = CLOCK_SET_BACK if self._now_ns() < self.card.start_ns else ""
-        return self._store_problem or self._space.problem or self.bag.problem or set_back
+        trouble = next(iter(list(self._troubles.values())), "")
+        return self._store_problem or trouble or self._space.problem or self.bag.problem or set_back
 
     def picture(self, stamp_ns: int, jpeg: bytes) -> None:
         """A picture that a clip may want to show."""
@@ -236,13 +243,17 @@ class SessionRecorder:
         self._closed.set()
         self._guarded(self._complete_clips)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _guarded(self, work: Callable[..., None], *of: OnDisk) -> None:
         """The thread's last line of defence: report, and go on with what can go on."""
         try:
-            work()
+            work(*of)
         except Exception as error:
-            log.exception("recording a session")
-            self._store_problem = f"recording is in trouble: {type(error).__name__}: {error}"
+            trouble = f"recording is in trouble: {type(error).__name__}: {error}"
+            if trouble != self._troubles.get(work):  # else it would be said four times a second
+                log.exception("recording a session")
+            self._troubles[work] = trouble
+        else:
+            self._troubles.pop(work, None)
 
     def _save(self) -> None:
         """Write what must not be lost, in the order in which it came; what cannot be written now waits."""
@@ -260,13 +271,14 @@ class SessionRecorder:
                     continue
                 self._store_problem = f"flags wait to be written: {error}"
                 return
-            except Exception:
+            except Exception as error:
                 self._facts.popleft()  # or it would be in the way of all others
+                self._store_problem = f"a flag or clip could not be recorded: {type(error).__name__}: {error}"
                 raise
             self._store_problem = ""
             self._facts.popleft()
             if fact.says is not None:
-                self._guarded(partial(self._on_disk, fact.says))
+                self._guarded(self._on_disk, fact.says)
 
     def _look(self) -> None:
         """Give up what there is no room for, and take it up again."""

@@ -6,8 +6,10 @@ has filled the disk, so that flags, labels and the end of the recording still fi
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 
@@ -42,6 +44,7 @@ GIVEN_UP = {
     Room.FEATURES: "no clips are made; features, flags and labels are recorded",
     Room.FLAGS: "flags and labels are still recorded, clips and features are not",
 }
+log = logging.getLogger(__name__)
 
 
 class Space:
@@ -50,6 +53,7 @@ class Space:
     def __init__(self, folder: Path) -> None:
         """Take the reserve; raises OSError where it does not fit."""
         self._folder = folder
+        self._gone = ""
         self.room = Room.CLIPS
         """As it was when somebody looked last."""
         _take_reserve(folder)
@@ -57,19 +61,30 @@ class Space:
     @property
     def problem(self) -> str:
         """Empty: there is room for everything; else one sentence, the same one as long as it is so."""
-        if self.room is Room.CLIPS:
-            return ""
-        needed = FREE_FOR[Room(self.room + 1)] // 1_000_000
-        return f"less than {needed} MB are free on the disk: {GIVEN_UP[self.room]}"
+        room, gone = self.room, self._gone  # as they are at one moment: another thread looks
+        if gone or room is Room.CLIPS:
+            return gone
+        needed = FREE_FOR[Room(room + 1)] // 1_000_000
+        return f"less than {needed} MB are free on the disk: {GIVEN_UP[room]}"
 
     def look(self) -> Room:
-        """What there is room for now; raises OSError where the disk is gone."""
+        """What there is room for now; where the disk is gone, for nothing that can wait until it is back."""
+        try:
+            self.room, self._gone = self._look(), ""
+        except OSError as error:
+            gone = f"the session's disk cannot be used ({error.strerror}): clips and features are not recorded"
+            if gone != self._gone:
+                log.error(gone)  # once, not at every look
+            self._gone, self.room = gone, Room.FLAGS
+        return self.room
+
+    def _look(self) -> Room:
         free = shutil.disk_usage(self._folder).free
         fits = (room for room, needed in FREE_FOR.items() if free >= needed + ENOUGH_AGAIN * (room > self.room))
-        self.room = next(fits, Room.FLAGS)
-        if self.room is Room.CLIPS:
+        room = next(fits, Room.FLAGS)
+        if room is Room.CLIPS:
             _take_reserve(self._folder)
-        return self.room
+        return room
 
 
 def check_space(root: Path) -> None:
@@ -89,7 +104,7 @@ def give_up_reserve(folder: Path) -> bool:
     """Make room in a session's folder for what must not be lost; returns whether there was a reserve."""
     try:
         (folder / RESERVE_NAME).unlink()
-    except FileNotFoundError:
+    except OSError:  # there is none, or the disk is gone
         return False
     return True
 
@@ -109,5 +124,9 @@ def _take_reserve(folder: Path) -> None:
     descriptor = open_private(path, os.O_WRONLY)
     try:
         os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()  # an empty one would be taken for a reserve the next time
+        raise
     finally:
         os.close(descriptor)

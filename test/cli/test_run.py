@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import psutil
 import pytest
 
+from mmal_ros.cli.live_run import log_of_run
+from mmal_ros.cli.redirect import STDERR
 from mmal_ros.datatypes import Modality
+from mmal_ros.nodes.graph import GraphError
 from rigs.model_sets import write_model_set
+from rigs.ros import wait_until
+from rigs.stepped_clock import SteppedClock
 
 MMAL = str(Path(sys.executable).parent / "mmal")
 OPENSMILE_SETS = {
@@ -136,6 +145,90 @@ def test_ctrl_c_ends_a_run_cleanly(models):
 def hear_ctrl_c() -> None:
     """Whoever runs the tests in the background has SIGINT ignored, and children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.mark.parametrize("step_s", [60, -600])
+def test_a_clock_that_is_set_changes_nothing_about_how_long_a_run_is(models, tmp_path, step_s):
+    """From the first estimate on: a run that went by that clock would end at once, or ten minutes too late."""
+    clock = SteppedClock(tmp_path)
+    command = [MMAL, "run", "--wristband", "synthetic:3", "--model", str(models), "--json", "--duration", "8"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **clock.environment},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            begun_s = time.monotonic()
+            clock.set(step_s)
+            _, log = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0, log
+    assert time.monotonic() - begun_s > 5
+
+
+@pytest.fixture
+def logs(tmp_path, monkeypatch):
+    """Where logs of runs are kept, which is empty."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_a_run_that_is_interrupted_names_its_log(models, logs):
+    process = subprocess.Popen(
+        [MMAL, "run", "--wristband", "synthetic", "--model", str(models)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,
+    )
+    try:
+        wait_until(lambda: any(log.stat().st_size for log in logs.glob("mmal-*.log")), 60)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    (log,) = logs.glob("mmal-*.log")
+    assert f"log: {log}" in said.splitlines()
+
+
+def test_a_run_that_is_refused_keeps_no_log_that_it_does_not_name(models, logs):
+    (models / "1" / "audio.onnx").unlink()
+    run = mmal("run", "--wristband", "synthetic", "--model", models)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "audio.onnx is named by the card but not there" in run.stderr.splitlines()[-1]
+    assert [f"log: {log}" for log in logs.glob("mmal-*.log")] == run.stderr.splitlines()[:-1]
+
+
+@pytest.mark.parametrize(
+    ("written", "end", "kept"),
+    [
+        ("", None, False),
+        ("", KeyboardInterrupt(), False),
+        ("a warning\n", None, True),
+        ("a warning\n", KeyboardInterrupt(), True),
+        ("[INFO] [mmal.engagement_node]: model demo/2\n", None, True),
+        ("[INFO] [a]: well\n[ERROR] [b]: no such model\n", GraphError("no such model"), False),
+        ("a warning\n[ERROR] [b]: no such model\n", GraphError("no such model"), True),
+        ("", GraphError("no such model"), False),
+    ],
+)
+def test_the_log_of_a_run_is_named_however_it_ends_or_gone_if_it_tells_nothing(logs, capfd, written, end, kept):
+    with suppress(KeyboardInterrupt, GraphError), log_of_run():
+        os.write(STDERR, written.encode())
+        if end is not None:
+            raise end
+    there = list(logs.iterdir())
+    assert [log.read_text() for log in there] == [written] * kept
+    assert capfd.readouterr().err == "".join(f"log: {log}\n" for log in there)
 
 
 @pytest.mark.parametrize(

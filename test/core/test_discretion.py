@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmal_ros.discretion import without_codes
+from mmal_ros.discretion import discreet
 from mmal_ros.paths import personal_models_folder
 from mmal_ros.wording import without_password
 
@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_codes_and_names_are_left_out_and_the_rest_stays(text: str) -> None:
     text = text.format(models=personal_models_folder())
-    said = without_codes(text)
+    said = discreet(text)
     assert "P017" not in said
     assert "Anna" not in said
     assert said[-12:] == text[-12:] or "…" in said[-14:]
@@ -44,7 +44,7 @@ def test_what_has_no_code_stays_as_it_is() -> None:
         "2026-11-20 10:00",
         "/usr/share/models/demo/2",
     ):
-        assert without_codes(text) == text
+        assert discreet(text) == text
 
 
 PROGRAM = """
@@ -69,4 +69,21 @@ def test_a_traceback_in_the_log_has_no_code_either() -> None:
 def test_a_password_in_an_address_is_left_out() -> None:
     assert without_password("rtsp://nurse:secret@10.0.0.7/stream") == "rtsp://10.0.0.7/stream"
     assert without_password("device:0") == "device:0"
-    assert without_password("http://10.0.0.7/a@b") == "http://10.0.0.7/a@b"
+    assert without_password("http://10.0.0.7:8080/cam-1.mjpg") == "http://10.0.0.7:8080/cam-1.mjpg"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://admin:P@secret@10.0.0.5/s",
+        "rtsp://admin:sec/secret@10.0.0.5/s",
+        "rtsp://10.0.0.5/user=admin&password=secret&channel=1",
+        "http://10.0.0.5/mjpg?pwd=secret",
+        "rstp://admin:secret@cam/1",
+        "rtsp:admin:secret@cam/1",
+    ],
+)
+def test_a_password_is_left_out_wherever_cameras_and_people_put_it(address: str) -> None:
+    for text in (address, f"camera '{address}' is not known; possible: http://HOST/PATH"):
+        assert "sec" not in without_password(text)
+        assert "sec" not in discreet(text)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from mmal_ros.datatypes import STEP_NS, STEPS_PER_WINDOW, Estimate, FloatArray, Modality, Window
 from mmal_ros.engagement import EngagementEstimator, majority_vote
@@ -169,6 +170,17 @@ def _put(folder: Path, name: str, data: bytes) -> None:
     edit_card(folder, lambda card: card[name].update(sha256=sha256(path)))
 
 
+def _beyond() -> bytes:
+    """A selector that loads: it takes numbers 98 and 99 of a state that has 20."""
+    inputs = [helper.make_tensor_value_info("state", TensorProto.FLOAT, ["windows", 20])]
+    outputs = [helper.make_tensor_value_info("q_values", TensorProto.FLOAT, ["windows", 2])]
+    places = helper.make_tensor("places", TensorProto.INT64, [2], [98, 99])
+    node = helper.make_node("Gather", ["state", "places"], ["q_values"], axis=1)
+    graph = helper.make_graph([node], "policy", inputs, outputs, [places])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "opinion missing": (lambda f: (f / "personal.onnx").unlink(), ["personal.onnx", "not there"]),
     "opinion changed afterwards": (lambda f: (f / "personal.onnx").write_bytes(b"x"), ["personal.onnx", "SHA-256"]),
@@ -201,6 +213,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda f: edit_card(f, lambda card: card["selector"].update(form="fidelity")),
         ["selector.onnx", "'product'", "'fidelity'"],
     ),
+    "selector does not run": (lambda f: _put(f, "selector", _beyond()), ["selector.onnx", "loads but does not run"]),
     "selector gives NaN": (
         lambda f: _put(f, "selector", linear(20, "state", "q_values", classes=2, scale=np.nan).SerializeToString()),
         ["selector.onnx", "no utility"],

@@ -183,16 +183,19 @@ def test_opening_twice_starts_one_thread() -> None:
         assert numbers(list(device)) == [1]
 
 
-def test_a_bug_in_the_thread_is_reported_and_ends_the_reading() -> None:
+def test_a_bug_in_the_thread_is_reported_and_the_device_is_read_anew() -> None:
     def work(device: Device) -> None:
-        device.send(1)
-        raise ZeroDivisionError("what a pity")
+        device.send(1 + device.status.received)
+        if device.status.received < 3:
+            raise ZeroDivisionError("what a pity")
+        device.wait()
 
     with Device(10, work) as device:
-        assert numbers(list(device)) == [1], "what came before is not lost"
-        assert eventually(lambda: device.status.state is SourceState.LOST)
-        assert device.status.message == "device stopped: ZeroDivisionError: what a pity"
-    assert device.status.state is SourceState.LOST, "closing does not hide it"
+        device.open()
+        message = "device stopped: ZeroDivisionError: what a pity"
+        assert eventually(lambda: (device.status.state, device.status.message) == (SourceState.LOST, message))
+        assert numbers(list(islice(device, 3))) == [1, 2, 3]
+        assert device.status.state is SourceState.STREAMING
 
 
 # --- a recording in real time ------------------------------------------------------------------------------------

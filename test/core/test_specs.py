@@ -70,6 +70,8 @@ def test_a_right_spec_is_understood(sensor: Sensor, text: str, scheme: str, targ
         (CAMERA, "device:²", ["named by its number"]),
         (CAMERA, "device:-1", ["named by its number"]),
         (CAMERA, "topic:image_raw", ["named in full", "topic:/image_raw"]),
+        (CAMERA, "topic:/image raw", ["is no topic", "topic:/"]),
+        (MICROPHONE, "topic:/audio/", ["is no topic", "topic:/"]),
         (CAMERA, "http:camera", ["http://HOST/PATH"]),
         (CAMERA, "http://", ["http://HOST/PATH"]),
         (CAMERA, "rtsp:///1", ["rtsp://HOST/PATH"]),

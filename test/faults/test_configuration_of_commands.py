@@ -183,6 +183,7 @@ def test_what_is_misspelt_is_recognised(home, arguments, sentence):
         (["review", "--host", "0.0.0.0"], "lets other computers in"),
         (["review", "--host", "nowhere.invalid", "--insecure"], "cannot be served"),
         (["review", "--report", "{home}/new.html"], "is of one session"),
+        (["review", "--port", "0", "--live", "--namespace", "a b"], "'a b' is no namespace"),
         (["session", "delete"], "name one session, or a participant"),
         (["session", "export", SESSION, "--format", "csv", "--output", "{home}/file"], "is there already"),
         (["session", "replay", SESSION, "--stamps", "orignal"], "did you mean 'original'"),

@@ -246,6 +246,18 @@ def test_a_gpu_that_is_not_there_is_reported_and_replaced(ros, models):
         assert "runs on CPUExecutionProvider, not on CUDAExecutionProvider" in log
 
 
+def test_a_node_that_is_shut_down_is_silent(ros, models):
+    estimates = ros.listen(ENGAGEMENT)
+    with node_process(NODE, model=models):
+        ros.activate(NODE)
+        wait_until(lambda: len(estimates) > 3, 10)
+        assert ros.change_state(NODE, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+        time.sleep(0.3)
+        count = len(estimates)
+        time.sleep(0.7)
+        assert len(estimates) == count
+
+
 def test_a_node_can_be_deactivated_and_activated_again(ros, models):
     """Between two sessions the node rests: no estimates, and afterwards they go on."""
     estimates = ros.listen(ENGAGEMENT)

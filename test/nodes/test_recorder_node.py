@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import signal
 import time
+import weakref
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
+from rclpy.parameter import Parameter
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
@@ -22,7 +25,9 @@ from mmal_ros.datatypes import FeatureFrame, Modality, Sample
 from mmal_ros.model_card import ModelError
 from mmal_ros.nodes.conversions import frame_to_message, sample_to_message, to_ns, to_time
 from mmal_ros.nodes.parameters import ParameterError
+from mmal_ros.nodes.recorder_node import RecorderNode
 from mmal_ros.nodes.recorder_parameters import RecorderParameters, session_card
+from mmal_ros.nodes.spinning import shut_down
 from mmal_ros.nodes.topics import (
     DIAGNOSTICS,
     FEATURES,
@@ -207,6 +212,14 @@ def test_a_wrong_setting_is_refused_with_the_reason(settings, reason):
         session_card(RecorderParameters(**{"participant": "P017", **settings}), "", "", 0, "system")
 
 
+def test_sessions_in_the_home_of_nobody_are_refused(ros):
+    with node_process("recorder_node", sessions="~nobody0815/sessions", participant="P017") as process:
+        assert not ros.change_state("recorder_node", Transition.TRANSITION_CONFIGURE)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "parameter 'sessions' is '~nobody0815/sessions'" in log
+
+
 def test_the_card_of_a_session_names_devices_and_model():
     settings = RecorderParameters(
         participant="P017", devices=["camera=device:0", "wristband=server:a:1/b=c"], model="demo"
@@ -251,6 +264,36 @@ def test_deactivation_ends_a_session_and_activation_begins_another(ros, tmp_path
         assert ros.change_state("recorder_node", Transition.TRANSITION_CLEANUP)
         ros.activate("recorder_node")
         assert [is_complete(folder.bag) for folder in sessions_in(tmp_path)] == [True, False]
+
+
+class Picture(bytes):
+    """Of a child; unlike bytes it can be found wherever it is kept."""
+
+
+def pictures_in_memory() -> int:
+    return sum(type(thing) is Picture for thing in gc.get_objects())
+
+
+def test_sessions_that_ended_leave_no_picture_of_a_child_in_memory(ros, tmp_path):
+    """In this process, whose memory can be searched; the node goes on with one session after the other."""
+    settings = {"sessions": str(tmp_path), "participant": "P017"}
+    node = RecorderNode(parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()])
+    node.trigger_configure()
+    node.trigger_activate()
+    ended = []
+    for _ in range(3):
+        start_ns = node.start().card.start_ns
+        for number in range(50):
+            node.recorder.picture(start_ns + number * 100_000_000, Picture(b"\xff"))
+        assert pictures_in_memory() >= 50
+        ended.append(weakref.ref(node.stop()))
+        wait_until(lambda: pictures_in_memory() == 0, 20)
+    node.start()
+    wait_until(lambda: not any(was.is_writing for was in node._ended), 20)
+    node.stop()
+    gc.collect()
+    assert [was() for was in ended] == [None] * 3
+    shut_down(node)
 
 
 @pytest.mark.slow

@@ -78,6 +78,39 @@ def test_a_robots_pictures_become_features(ros, encoding):
     assert {to_ns(face.header.stamp) for face in faces} <= set(stamps)
 
 
+@pytest.mark.parametrize(("node", "modality"), [("camera_node", Modality.FACE), ("microphone_node", Modality.AUDIO)])
+def test_a_sensor_that_rested_measures_again(ros, node, modality):
+    frames = ros.listen(FEATURES[modality])
+    with node_process(node, source="synthetic"):
+        ros.activate(node)
+        wait_until(lambda: len(frames) > 3, 60)
+        assert ros.change_state(node, Transition.TRANSITION_DEACTIVATE)
+        time.sleep(0.3)
+        count = len(frames)
+        assert ros.change_state(node, Transition.TRANSITION_ACTIVATE)
+        wait_until(lambda: len(frames) > count + 3, 60)
+
+
+def test_a_library_that_cannot_be_loaded_is_named_with_the_remedy(ros, monkeypatch, tmp_path):
+    """Its stand-in: an openSMILE that does not fit the machine is not to be had here."""
+    (tmp_path / "opensmile.py").write_text("raise ImportError('libSMILEapi.so does not fit this machine')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with node_process("microphone_node", source="synthetic") as process:
+        assert not ros.change_state("microphone_node", Transition.TRANSITION_CONFIGURE)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "libSMILEapi.so does not fit this machine): pip install" in log
+    assert "Traceback" not in log
+
+
+def test_a_camera_does_not_pretend_to_know_simulated_time(ros):
+    with node_process("camera_node", source="synthetic", use_sim_time=True) as process:
+        assert not ros.change_state("camera_node", Transition.TRANSITION_CONFIGURE)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "set use_sim_time to false" in log
+
+
 def test_a_killed_vision_process_is_started_again(ros):
     """The vision process dies in the middle of a session: said within two seconds, and the face comes back."""
     import psutil

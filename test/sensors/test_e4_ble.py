@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from mmal_ros.sensors.ble import UNMEASURED_AFTER_S
 from mmal_ros.sensors.e4_ble import E4Bluetooth
 from mmal_ros.sensors.e4_packets import RATE_HZ, Layout, Stream
 from mmal_ros.sensors.source import SourceState
@@ -159,6 +160,26 @@ def test_a_packet_that_cannot_be_read_is_counted_and_the_rest_goes_on(
         listener.wait_for_more("acc", 32)
     assert_every_value_came_once(listener, Stream.ACC, Layout.A)
     assert any("has 7 bytes, expected 18 or 20" in status.message for status in listener.history)
+
+
+def test_a_band_of_which_nothing_can_be_read_is_silent_and_says_why(
+    bluetooth: VirtualBluetooth, band: RigProcess
+) -> None:
+    source = e4()
+    with Listener(source) as listener:
+        listener.wait_for_more("acc", 6)
+        band.ask("stall")
+        until_s = time.monotonic() + UNMEASURED_AFTER_S + 2
+        while time.monotonic() < until_s:
+            band.ask("garbage")
+            time.sleep(0.2)
+        assert source.status.state is SourceState.SILENT
+        assert "has 7 bytes, expected 18 or 20" in source.status.message
+        assert source.status.reconnects == 0
+        band.ask("resume")
+        listener.wait_for_more("acc", 32)
+        assert source.status.state is SourceState.STREAMING
+        assert source.status.message == ""
 
 
 def test_a_band_half_a_percent_too_fast_keeps_true_stamps(bluetooth: VirtualBluetooth) -> None:

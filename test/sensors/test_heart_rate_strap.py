@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmal_ros.sensors.ble import RECONNECT_AFTER_S, UNMEASURED_AFTER_S
 from mmal_ros.sensors.heart_rate_strap import HeartRatePacketError, HeartRateStrap, decode_heart_rate
 from mmal_ros.sensors.source import SourceState
 from rigs.ble_listener import Listener
-from rigs.ble_process import RigProcess
+from rigs.ble_process import TEST_FOLDER, RigProcess
 from rigs.ble_strap import INTERVAL_PATTERN_TICKS
 from rigs.bluetooth import STRAP_NAME, VirtualBluetooth
 
@@ -97,9 +101,58 @@ def test_a_strap_that_is_taken_off_says_so_and_goes_on_when_put_on(
         listener.wait_for_more("ibi", 2)
         strap.ask("take_off")
         listener.wait_for_message("touches no skin")
+        assert listener.source.status.state is SourceState.SILENT
+        time.sleep(UNMEASURED_AFTER_S + 1)
+        listener.wait_for_message("touches no skin")
+        assert listener.source.status.state is SourceState.SILENT
         strap.ask("put_on")
         listener.wait_for_more("ibi", 2)
+        assert listener.source.status.state is SourceState.STREAMING
         assert listener.source.status.message == ""
+    assert not any("intervals" in status.message for status in listener.history)
+
+
+STRAP_ON_A_HEART = """
+import asyncio, sys
+from rigs import ble_strap
+ble_strap.INTERVAL_PATTERN_TICKS = (int(sys.argv[2]),)
+asyncio.run(ble_strap.main(sys.argv[1]))
+"""
+NEVER_TICKS = 1 << 40
+
+
+@contextmanager
+def strap_on_a_heart(bluetooth: VirtualBluetooth, ticks: int) -> Iterator[None]:
+    """The virtual strap, worn, with so long between two beats."""
+    command = [sys.executable, "-c", STRAP_ON_A_HEART, bluetooth._socket("strap"), str(ticks)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=TEST_FOLDER, text=True, **pipes) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield
+        finally:
+            process.kill()
+
+
+def test_a_strap_that_tells_no_intervals_is_silent_and_says_why(bluetooth: VirtualBluetooth) -> None:
+    """It is connected and sends a heart rate every second, which is nothing that is of use."""
+    with strap_on_a_heart(bluetooth, NEVER_TICKS), Listener(HeartRateStrap(STRAP_NAME, time.time_ns)) as listener:
+        listener.wait_for_message("is connected but tells no intervals between beats")
+        assert listener.source.status.state is SourceState.SILENT
+        time.sleep(RECONNECT_AFTER_S + 1)
+        listener.wait_for_message("is connected but tells no intervals between beats")
+        assert listener.source.status.reconnects == 0
+    messages = [status.message for status in listener.history if status.state is SourceState.STARTING]
+    assert messages[-1] == "", "it is looked for no more"
+
+
+def test_the_slowest_heart_is_not_taken_for_silence(bluetooth: VirtualBluetooth) -> None:
+    """Thirty beats a minute: every other notification has none."""
+    with strap_on_a_heart(bluetooth, 2048), Listener(HeartRateStrap(STRAP_NAME, time.time_ns)) as listener:
+        listener.wait_for_more("ibi", 8)
+        assert set(listener.values("ibi")) == {2.0}
+    assert not any("intervals" in status.message for status in listener.history)
 
 
 def test_a_strap_whose_link_is_lost_is_found_again(bluetooth: VirtualBluetooth, strap: RigProcess) -> None:

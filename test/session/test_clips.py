@@ -209,6 +209,14 @@ def test_a_session_that_ends_within_a_clip_keeps_what_there_is(recorder: Recorde
     assert Film(recorder.clip()).flash_s == pytest.approx(3.0, abs=1 / PICTURES_HZ)
 
 
+def test_after_the_end_nothing_is_kept_of_what_was_seen_and_heard(recorder: Recorder) -> None:
+    recorder.play(0, 7)
+    recorder.clips.cut(WINDOW, _ns(STAMP_S))
+    recorder.clips.close(ENCODING_S)
+    assert recorder.clip().is_file()
+    assert [len(ring._items) for ring in (recorder.clips._pictures, recorder.clips._sound)] == [0, 0]
+
+
 @pytest.fixture
 def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The thread that encodes gets no processor, until the event."""

@@ -158,6 +158,60 @@ def test_a_window_that_cannot_be_is_not_withdrawn(recording):
     assert [heard.window_id for heard in recording.heard] == [2]
 
 
+def test_a_disk_that_goes_away_is_told_once_and_is_used_again_when_it_is_back(tmp_path, caplog):
+    """Paths lead nowhere, and open files stay: so it is too when a disk is unmounted lazily."""
+    root, away = tmp_path / "sessions", tmp_path / "away"
+    recording = Recording(root, Privacy.CLIPS)
+    recorder = recording.recorder
+    recorder.flag(flag(1))
+    recording.acknowledged(1)
+    root.rename(away)
+    wait_until(lambda: "the session's disk cannot be used (No such file" in recorder.problem, 20)
+    looks = 8
+    wait_until(lambda: recorder.bag.paused, 20)
+    time.sleep(looks * recorder_module.LOOK_S)
+    assert [record.getMessage() for record in caplog.records] == [recorder.problem]
+    assert "Traceback" not in caplog.text
+    assert recorder._clips.paused
+    recorder.bag.add("/mmal/query", b"\0\1\0\0\0\0\0\0", 1, 1)
+    assert recorder.bag.dropped == 1
+
+    away.rename(root)
+    wait_until(lambda: recorder.problem == "", 20)
+    wait_until(lambda: not (recorder.bag.paused or recorder._clips.paused), 20)
+    recorder.flag(flag(2))
+    recording.acknowledged(2)
+    recording.stop()
+    assert len(caplog.records) == 1
+    assert recording.folder.card().end is not None
+    assert set(flags_in(recording.folder)) == {1, 2}
+
+
+def test_a_trouble_that_stays_is_logged_once_and_forgotten_when_it_is_over(tmp_path, caplog):
+    """Nobody can be told of flags for a while; they are on disk all the same."""
+    told, deaf = [], threading.Event()
+
+    def tell(what: OnDisk) -> None:
+        if deaf.is_set():
+            raise ConnectionError("nobody hears")
+        told.append(what.window_id)
+
+    deaf.set()
+    recorder = SessionRecorder(tmp_path, card(), TOPICS, time.time_ns, tell)
+    for window in (1, 2, 3):
+        recorder.flag(flag(window))
+    wait_until(lambda: len(flags_in(recorder.folder)) == 3, 20)
+    wait_until(lambda: "in trouble: ConnectionError: nobody hears" in recorder.problem, 20)
+    deaf.clear()
+    recorder.flag(flag(4))
+    wait_until(lambda: told == [4], 20)
+    wait_until(lambda: recorder.problem == "", 20)
+    recorder.stop()
+    recorder.join()
+    assert not recorder.is_writing
+    assert caplog.text.count("Traceback") == 1
+
+
 def test_a_session_is_complete_when_it_was_stopped(recording):
     started = recording.folder.card()
     assert started.end is None
