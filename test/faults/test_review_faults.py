@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Error, Page, Route, expect
 
 from mmal_ros.session.folder import SessionFolder
 from rigs.browser import CHROMIUM, NETWORK, PAGE_TIMEOUT_MS, Visitor, until
@@ -107,6 +108,25 @@ def test_a_double_click_is_one_answer(session, visit):
     assert [label.value for label in labels(session)] == ["high", "low"]
     expect(page.locator("#progress-words")).to_have_text("2 of 10")
     keep(Outcome("double click on an answer", "two and three clicks in real Chromium"))
+
+
+def test_an_answer_that_is_saved_while_the_page_is_being_read_is_shown(session, visit):
+    page = visit().review(session.name)
+    page.route("**/labels", lambda route: route.abort())
+    page.keyboard.press("2")
+    expect(page.locator("#saved")).to_contain_text("1 answer kept in this browser")
+    page.unroute("**/labels")
+    read: list[tuple[Route, APIResponse]] = []
+    page.route("**/labels", lambda route: route.continue_() if read else route.abort())
+    page.route(re.compile(r"/api/sessions/[^/]+\?annotator="), lambda route: read.append((route, route.fetch())))
+    page.on("dialog", lambda question: question.accept())  # whether to leave with an answer that is not saved
+    page.reload(wait_until="commit")
+    until(page, "!Object.keys(localStorage).some((place) => place.startsWith('mmal.outbox.'))")
+    assert [label.value for label in labels(session)] == ["medium"]
+    ((route, before),) = read
+    route.fulfill(response=before)
+    expect(page.locator("#progress-words")).to_have_text("1 of 10")
+    assert shown(page)[0] == "medium"
 
 
 def test_two_reviewers_at_once_do_not_write_over_one_another(session, visit):

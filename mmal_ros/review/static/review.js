@@ -5,6 +5,7 @@ import { get, sessionPath } from "./server.js";
 export class Review extends EventTarget {
   #acts = []; // what was answered on this page, the newest last: [{window_id, label, note}] as it was before
   #asking = null; // the question of what stands that was put last and is not answered yet
+  #early = null; // [item, answer] of what was saved while the session was being read, perhaps from before that
 
   /** Events: "moved" (another flag), "answered" (the flag in `detail` has another label). */
   constructor(name, coder, outbox) {
@@ -18,7 +19,16 @@ export class Review extends EventTarget {
   /** Read the session; what is still on its way counts as answered. Throws as `get` does. */
   async load(blind) {
     this.blind = blind;
-    this.session = await get(sessionPath(this.name, this.query(blind)));
+    const early = (this.#early = []);
+    try {
+      this.session = await get(sessionPath(this.name, this.query(blind)));
+    } finally {
+      this.#early = null;
+    }
+    for (const [item, answer] of early) {
+      const flag = this.#mine(item);
+      if (flag) Object.assign(flag, { label: answer?.label ?? null, note: answer?.note ?? "" });
+    }
     for (const { session, act, body } of this.outbox.waiting) {
       const flag = this.find(body.window_id);
       if (session !== this.name || body.annotator !== this.coder || !flag) continue;
@@ -103,6 +113,7 @@ export class Review extends EventTarget {
 
   // The server knows what stands, also below a label that was taken back; answers still on their way say more.
   #saved(item, answer) {
+    this.#early?.push([item, answer]);
     const flag = this.#mine(item);
     if (!flag || this.#waits(flag.window_id)) return;
     this.#set(flag, answer?.label, answer?.note);
