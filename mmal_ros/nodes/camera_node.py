@@ -50,7 +50,7 @@ class CameraNode(SensorNode):
         self._images: Any = None
         self._robot_images: Any = None
 
-    @accounted
+    @accounted()
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin; a robot's pictures are listened to from now on."""
         done = super().on_activate(state)

@@ -78,25 +78,19 @@ class EngagementNode(LifecycleNode):
         self.create_service(*RELOAD_MODEL, self._on_reload, callback_group=one_at_a_time)
         steady_timer(self, PERIOD_S, self._on_watch, callback_group=one_at_a_time)
 
-    @accounted
+    @accounted(ParameterError, ModelError, ValueError)
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model set and make the topics."""
-        self.failure = ""
-        try:
-            self.settings = parameters.read(self, EngagementParameters)
-            self._live = LiveVersion(find_model(self.settings.model))
-            self._pipeline = self._make_pipeline(self._load(self._live.path))
-        except (ParameterError, ModelError, ValueError) as error:
-            self.failure = str(error)
-            self.get_logger().error(discreet(self.failure))
-            return TransitionCallbackReturn.FAILURE
+        self.settings = parameters.read(self, EngagementParameters)
+        self._live = LiveVersion(find_model(self.settings.model))
+        self._pipeline = self._make_pipeline(self._load(self._live.path))
         self._estimates = self.create_lifecycle_publisher(ENGAGEMENT.type, ENGAGEMENT.name, ENGAGEMENT.qos)
         self._model_info = self.create_publisher(MODEL_INFO.type, MODEL_INFO.name, MODEL_INFO.qos)
         self._features = [self._listen(modality) for modality in Modality]
         self._announce_model()
         return TransitionCallbackReturn.SUCCESS
 
-    @accounted
+    @accounted()
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin with empty windows."""
         super().on_activate(state)

@@ -50,7 +50,7 @@ class MicrophoneNode(SensorNode):
         self._robot_audio: Any = None
         self._sound: Any = None
 
-    @accounted
+    @accounted()
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin; a robot's microphones are listened to from now on."""
         done = super().on_activate(state)

@@ -51,17 +51,13 @@ class RecorderNode(LifecycleNode):
         self._seen_and_heard: list[Any] = []
         self._diagnostics = Diagnostics(self, self._reports, lambda: self._active)
 
-    @accounted
+    @accounted(*STARTING_FAILS)
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read and check the parameters, make topics and services."""
-        self.failure = ""
-        try:
-            self.settings = parameters.read(self, RecorderParameters)
-            self._card(self._trial_code(), "")
-            self._root()
-            self._described = {topic.name: self._describe(topic) for topic in (*ALWAYS, *SEEN_AND_HEARD)}
-        except STARTING_FAILS as error:
-            return self._failed(error)
+        self.settings = parameters.read(self, RecorderParameters)
+        self._card(self._trial_code(), "")
+        self._root()
+        self._described = {topic.name: self._describe(topic) for topic in (*ALWAYS, *SEEN_AND_HEARD)}
         self._recorded = self.create_publisher(RECORDED.type, RECORDED.name, RECORDED.qos)
         self._status = self.create_publisher(SESSION_STATUS.type, SESSION_STATUS.name, SESSION_STATUS.qos)
         self._offered = [
@@ -70,21 +66,16 @@ class RecorderNode(LifecycleNode):
         ]
         return TransitionCallbackReturn.SUCCESS
 
-    @accounted
+    @accounted(*STARTING_FAILS)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen; begin to record if told so."""
-        self.failure = ""
         super().on_activate(state)
         self._active = True
         self._model_info = b""
         self._always = [self._listen(topic) for topic in ALWAYS]
         self._timer = steady_timer(self, STATUS_PERIOD_S, self._publish_status)
         if self.settings.auto_start:
-            try:
-                self.start()
-            except STARTING_FAILS as error:
-                self._silence()
-                return self._failed(error)
+            self.start()
         self._publish_status()
         return TransitionCallbackReturn.SUCCESS
 
@@ -209,11 +200,6 @@ class RecorderNode(LifecycleNode):
 
     def _publish_status(self) -> None:
         send(self._status, status_message(self.recorder, self.now_ns()))
-
-    def _failed(self, error: Exception) -> TransitionCallbackReturn:
-        self.failure = str(error)
-        self.get_logger().error(discreet(self.failure))
-        return TransitionCallbackReturn.FAILURE
 
     def _reports(self) -> Iterable[Report]:
         if self._active:

@@ -84,18 +84,12 @@ class SelectorNode(LifecycleNode):
         self._problem = ""
         self._diagnostics = Diagnostics(self, self._reports, lambda: self._active)
 
-    @accounted
+    @accounted(ParameterError, ModelError, SelectorError)
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, load scale and trained criteria, make the topics."""
-        self.failure = ""
-        try:
-            self.settings = parameters.read(self, SelectorParameters)
-            self._use(load_model_set(find_model(self.settings.model)))
-            self._selector = self._fresh_selector()
-        except (ParameterError, ModelError, SelectorError) as error:
-            self.failure = str(error)
-            self.get_logger().error(discreet(self.failure))
-            return TransitionCallbackReturn.FAILURE
+        self.settings = parameters.read(self, SelectorParameters)
+        self._use(load_model_set(find_model(self.settings.model)))
+        self._selector = self._fresh_selector()
         self._queries = self.create_lifecycle_publisher(QUERY.type, QUERY.name, QUERY.qos)
         self._people = FlagsByPeople(self, lambda: self._selector, self._moment, self._publish)
         self._heard = [
@@ -109,7 +103,7 @@ class SelectorNode(LifecycleNode):
             self._heard.append(self._listen(SIGNALS["tag"], self._people.on_tag))
         return TransitionCallbackReturn.SUCCESS
 
-    @accounted
+    @accounted()
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin with the whole budget, or go on with the session that is being recorded."""
         super().on_activate(state)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mmal_ros.datatypes import STEP_NS, FeatureFrame, Modality
-from mmal_ros.discretion import discreet
 from mmal_ros.extraction import Extraction
 from mmal_ros.nodes import parameters
 from mmal_ros.nodes.conversions import frame_to_message
@@ -63,31 +62,23 @@ class SensorNode(LifecycleNode):
         """Whether a recording has been played to its end."""
         return self._extraction is not None and self._extraction.status.state is SourceState.ENDED
 
-    @accounted
+    @accounted(ParameterError, SpecError, SourceError, ImportError)
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read and check the parameters, make the topics, load the extractor."""
-        self.failure = ""
-        try:
-            self.settings = parameters.read(self, self.parameter_class)
-            self.spec = parse_spec(self.sensor, self.settings.source)
-            self._topics = {m: self._publisher(FEATURES[m]) for m in self.modalities}
-            self._make_topics()
-            self._load()
-        except (ParameterError, SpecError, SourceError, ImportError) as error:
-            return self._failed(error)
+        self.settings = parameters.read(self, self.parameter_class)
+        self.spec = parse_spec(self.sensor, self.settings.source)
+        self._topics = {m: self._publisher(FEATURES[m]) for m in self.modalities}
+        self._make_topics()
+        self._load()
         return TransitionCallbackReturn.SUCCESS
 
-    @accounted
+    @accounted(SourceError)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the source and begin to publish."""
-        self.failure = ""
         super().on_activate(state)
-        try:
-            self._load()
-            if self._extraction is not None:
-                self._extraction.start(self._start_ns())
-        except SourceError as error:
-            return self._failed(error)
+        self._load()
+        if self._extraction is not None:
+            self._extraction.start(self._start_ns())
         self.get_logger().info(f"{self.sensor}: {self.spec.scheme}")  # the rest may be a name, or a password
         return TransitionCallbackReturn.SUCCESS
 
@@ -147,12 +138,6 @@ class SensorNode(LifecycleNode):
         if self._extraction is not None:
             self._extraction.stop()
             self._extraction = None
-
-    def _failed(self, error: Exception) -> TransitionCallbackReturn:
-        self.failure = str(error)
-        self.get_logger().error(discreet(self.failure))
-        self._end()
-        return TransitionCallbackReturn.FAILURE
 
     def _state(self) -> object:
         status = self._extraction.status if self._extraction is not None else None

@@ -1,7 +1,6 @@
 """Transitions of a lifecycle node that always say why they failed.
 
-What a node foresees it reports itself. Anything else rclpy takes for an error and tells nobody of, and the node would
-be idle with an empty log.
+rclpy takes any exception for an error and tells nobody of it, and the node would be idle with an empty log.
 """
 
 from __future__ import annotations
@@ -19,21 +18,31 @@ from mmal_ros.stopping import end_if_told
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
 
-def accounted(transition: Transition) -> Transition:
-    """An `on_…` of a node that has a `failure`: what it did not foresee fails it, is logged, and ends what it began.
+def accounted(*foreseen: type[Exception]) -> Callable[[Transition], Transition]:
+    """An `on_…` of a node that has a `failure`: what it raises fails it, is told there and in the log, and ends.
 
     What was begun ends as at a shutdown, by the node's `on_shutdown`.
+
+    Args:
+        foreseen: whose message is the whole reason; of others the log has the traceback, too.
     """
 
-    @functools.wraps(transition)
-    def guarded(node: Any, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return transition(node, state)
-        except Exception as error:
-            end_if_told()  # else it may be what a library made of that
-            node.failure = f"{transition.__name__} failed: {type(error).__name__}: {error}"
-            node.get_logger().error(discreet(f"{node.failure}\n{traceback.format_exc()}"))
+    def decorated(transition: Transition) -> Transition:
+        @functools.wraps(transition)
+        def guarded(node: Any, state: LifecycleState) -> TransitionCallbackReturn:
+            node.failure = where = ""
+            try:
+                return transition(node, state)
+            except foreseen as error:
+                node.failure = str(error)
+            except Exception as error:
+                end_if_told()  # else it may be what a library made of that
+                node.failure = f"{transition.__name__} failed: {type(error).__name__}: {error}"
+                where = f"\n{traceback.format_exc()}"
+            node.get_logger().error(discreet(node.failure + where))
             node.on_shutdown(state)
             return TransitionCallbackReturn.FAILURE
 
-    return guarded
+        return guarded
+
+    return decorated

@@ -246,16 +246,20 @@ def test_a_gpu_that_is_not_there_is_reported_and_replaced(ros, models):
         assert "runs on CPUExecutionProvider, not on CUDAExecutionProvider" in log
 
 
+def assert_no_more_come(estimates: list[Engagement]) -> None:
+    time.sleep(0.3)
+    count = len(estimates)
+    time.sleep(0.7)
+    assert len(estimates) == count
+
+
 def test_a_node_that_is_shut_down_is_silent(ros, models):
     estimates = ros.listen(ENGAGEMENT)
     with node_process(NODE, model=models):
         ros.activate(NODE)
         wait_until(lambda: len(estimates) > 3, 10)
         assert ros.change_state(NODE, Transition.TRANSITION_ACTIVE_SHUTDOWN)
-        time.sleep(0.3)
-        count = len(estimates)
-        time.sleep(0.7)
-        assert len(estimates) == count
+        assert_no_more_come(estimates)
 
 
 def test_a_node_can_be_deactivated_and_activated_again(ros, models):
@@ -265,10 +269,8 @@ def test_a_node_can_be_deactivated_and_activated_again(ros, models):
         ros.activate(NODE)
         wait_until(lambda: len(estimates) > 3, 10)
         assert ros.change_state(NODE, Transition.TRANSITION_DEACTIVATE)
-        time.sleep(0.3)
+        assert_no_more_come(estimates)
         count = len(estimates)
-        time.sleep(0.7)
-        assert len(estimates) == count
         assert ros.change_state(NODE, Transition.TRANSITION_CLEANUP)
         ros.activate(NODE)
         wait_until(lambda: len(estimates) > count + 3, 10)

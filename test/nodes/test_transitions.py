@@ -17,7 +17,7 @@ class Fragile(LifecycleNode):
         self.failure = ""
         self.ended = 0
 
-    @accounted
+    @accounted()
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         raise FileNotFoundError("/nowhere/2026-11-20_P017_01/session.json")
 
