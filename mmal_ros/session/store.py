@@ -1,14 +1,17 @@
 """Flags and labels of a session, in SQLite: what was written is on disk when the call returns.
 
 Labels are only added. Several processes may have the file open: the recorder adds flags while a page adds labels.
+Nobody else may open it, not even to look: the locks that SQLite has on a file are a process's, and go when that process
+closes any descriptor of it (sqlite.org/howtocorrupt, 2.2).
 On a full disk the session's reserve is given up for them, see `space`.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -20,7 +23,7 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, Operational
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from mmal_ros.files import open_private
+from mmal_ros.files import make_private, open_private
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.records import Flag, Label, LabelValue
 from mmal_ros.session.space import give_up_reserve, is_full
@@ -32,8 +35,13 @@ BUSY_TIMEOUT_S = 10.0
 MORE_THAN_TABLES = """
 SELECT 1 FROM sqlite_schema
 WHERE sql NOT LIKE 'CREATE TABLE %' AND sql NOT LIKE 'CREATE INDEX %' AND sql NOT LIKE 'CREATE UNIQUE INDEX %'
+UNION ALL
+SELECT 1 FROM sqlite_schema AS it, pragma_table_xinfo(it.name) AS col WHERE it.sql LIKE 'CREATE TABLE %' AND col.hidden
 """
-"""By their text: the type beside it may be written as VIEW, and a table of a module has that of a table."""
+"""By their text: the type beside it may be written as VIEW, and a table of a module has that of a table. What is hidden
+is a column that is computed, at whatever cost."""
+LONGEST_VALUE_BYTES = 1 << 24
+"""Of SQLite's 1 GB: a note is a line, and nothing else here is longer."""
 Result = TypeVar("Result")
 
 
@@ -78,10 +86,14 @@ class SessionStore:
         self._twice(self._make)
 
     def _make(self) -> None:
-        os.close(open_private(self.path, os.O_RDWR))
+        with suppress(FileExistsError):  # to close one that is there would end every lock this process has on it
+            os.close(open_private(self.path, os.O_RDWR | os.O_EXCL))
+        make_private(self.path)
         with self._engine.begin() as connection:
             if connection.exec_driver_sql(MORE_THAN_TABLES).first():  # a view in place of a table may have no end
-                raise SessionError(f"{self.path} cannot be used: it has a view or a trigger, and ours have none")
+                raise SessionError(
+                    f"{self.path} cannot be used: it has a view, a trigger or a computed column, and ours have none"
+                )
             _make_tables(connection)
 
     def __enter__(self) -> Self:
@@ -235,5 +247,6 @@ def _engine(path: Path) -> Engine:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA trusted_schema=OFF")  # a file from elsewhere may have views and triggers
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
 
     return engine

@@ -145,6 +145,7 @@ FOREIGN = {
     "a view without an end": ["DROP TABLE flag", ENDLESS],
     "a VIEW": ["DROP TABLE flag", ENDLESS, "PRAGMA writable_schema=ON", IN_CAPITALS],
     "a trigger": ["CREATE TRIGGER gone AFTER INSERT ON label BEGIN DELETE FROM label; END"],
+    "a computed column": ["ALTER TABLE flag ADD COLUMN more TEXT AS (hex(zeroblob(1000000000)))"],
     "a table of a module": ["DROP TABLE flag", "CREATE VIRTUAL TABLE flag USING fts5(window_id, stamp_ns)"],
 }
 
@@ -155,8 +156,33 @@ def test_a_file_from_elsewhere_with_more_than_tables_is_one_clear_sentence(path,
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         for statement in FOREIGN[kind]:
             file.execute(statement)
-    with pytest.raises(SessionError, match=r"labels\.sqlite cannot be used: it has a view or a trigger, and ours"):
+    with pytest.raises(SessionError, match=r"labels\.sqlite cannot be used: it has a view, a trigger or a computed"):
         SessionStore(path)
+
+
+def test_a_value_without_end_is_one_clear_sentence(path):
+    SessionStore(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute("INSERT INTO label VALUES (1, 'r', 1, 1, 'C1', 'low', 1, hex(zeroblob(20000000)))")
+    with pytest.raises(SessionError, match=r"labels\.sqlite cannot be used: .*too big"), SessionStore(path) as store:
+        store.labels()
+
+
+LAST_READER = "import sys; from pathlib import Path; from mmal_ros.session.store import SessionStore as Store; "
+LAST_READER += "Store(Path(sys.argv[1])).close()"
+COUNT = "import sys, sqlite3; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from label').fetchone())"
+
+
+def test_a_look_from_the_same_process_leaves_a_recorder_its_locks(path):
+    """Else whoever closes the file next, in another process, takes away what the recorder still writes to."""
+    with SessionStore(path) as recorder:
+        recorder.add_label(LOW, "first")
+        SessionStore(path).close()  # as a page of `mmal run --page` looks at it
+        subprocess.run([sys.executable, "-c", LAST_READER, path], check=True, timeout=60)
+        recorder.add_label(LOW, "second")
+        assert path.with_name(f"{path.name}-wal").exists()
+        said = subprocess.check_output([sys.executable, "-c", COUNT, path], timeout=60, text=True)
+        assert said == "(2,)\n", "another process sees all that was acknowledged"
 
 
 WRITER = """
