@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -56,17 +56,20 @@ class Report:
     values: Mapping[str, object]
 
 
-def source_report(part: str, status: SourceStatus, rates: Mapping[str, float]) -> Report:
-    """The report of a source and of the rates (1/s) of what it feeds."""
+def source_report(part: str, status: SourceStatus, rates: Mapping[str, float], troubles: Sequence[str] = ()) -> Report:
+    """The report of a source, of the rates (1/s) of what it feeds, and of what troubled it lately all the same."""
     values: dict[str, object] = {
         "state": status.state.value,
         "received": status.received,
         "dropped": status.dropped,
         "repeated": status.repeated,
         "reconnects": status.reconnects,
+        "malformed": status.malformed,
     }
+    values |= {"newest malformed": status.newest_malformed} if status.malformed else {}
     values |= {f"{name} rate (Hz)": f"{rate:.1f}" for name, rate in rates.items()}
-    return Report(part, HEALTH_OF_STATE[status.state], status.message or status.state.value, values)
+    health = max(HEALTH_OF_STATE[status.state], Health.WARN if troubles else Health.OK)
+    return Report(part, health, status.message or ", ".join(troubles) or status.state.value, values)
 
 
 class RateMeter:

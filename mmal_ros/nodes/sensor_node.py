@@ -13,13 +13,15 @@ from mmal_ros.datatypes import STEP_NS, FeatureFrame, Modality
 from mmal_ros.extraction import Extraction
 from mmal_ros.nodes import parameters
 from mmal_ros.nodes.conversions import frame_to_message
-from mmal_ros.nodes.diagnostics import Diagnostics, RateMeter, Report, source_report
+from mmal_ros.nodes.diagnostics import Diagnostics, RateMeter, Recent, Report, source_report
 from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.topics import FEATURES, Topic
 from mmal_ros.nodes.transitions import accounted
 from mmal_ros.sensors.source import SourceError, SourceState
 from mmal_ros.sensors.specs import Sensor, Spec, SpecError, parse_spec
+
+UNREADABLE = "part of what it sends cannot be read, and is left out"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class SensorNode(LifecycleNode):
         """Why the last transition failed, in one sentence."""
         self._extraction: Extraction | None = None
         self._rates = {modality: RateMeter() for modality in self.modalities}
+        self._unreadable = Recent()
         self._diagnostics = Diagnostics(self, self._reports, self._state)
 
     @property
@@ -146,4 +149,6 @@ class SensorNode(LifecycleNode):
     def _reports(self) -> Iterable[Report]:
         if self._extraction is not None:
             rates = {modality.value: meter.read() for modality, meter in self._rates.items()}
-            yield source_report(self.sensor.value, self._extraction.status, rates)
+            status = self._extraction.status
+            troubles = self._unreadable.update({UNREADABLE: status.malformed})
+            yield source_report(self.sensor.value, status, rates, troubles)

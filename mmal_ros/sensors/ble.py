@@ -81,7 +81,7 @@ class BluetoothSource(LiveSource):
     @property
     def _why_unmeasured(self) -> str:
         """One sentence, when packets have come for a while and no measurement."""
-        return self.status.message or f"{self._target} is connected, but what it sends has no measurement in it"
+        return self._trouble or f"{self._target} is connected, but what it sends has no measurement in it"
 
     def _expect(self) -> None:
         """From now on a measurement should come."""
@@ -171,6 +171,7 @@ class BluetoothSource(LiveSource):
     async def _watch(self, gone: asyncio.Event) -> None:
         connected_s = monotonic_s()
         self._expect()
+        self._trouble = ""
         while not gone.is_set():
             await asyncio.sleep(POLL_S)
             silent_s = monotonic_s() - max(connected_s, self._newest_packet_s)

@@ -49,7 +49,7 @@ class E4Bluetooth(BluetoothSource):
     """Yields acc, bvp, eda, temperature, battery and tag of the E4 with this advertised name or address.
 
     With `layout="auto"` the first two seconds after the start are held back until the layout is known; then they come
-    with their right stamps. A packet that cannot be read is counted in `malformed_packets` and left out.
+    with their right stamps. A packet that cannot be read is left out, and counted in the status.
     """
 
     name = "e4 (Bluetooth)"
@@ -57,7 +57,6 @@ class E4Bluetooth(BluetoothSource):
     def __init__(self, target: str, clock: Clock, layout: Literal["auto", "a", "b"] = "auto") -> None:
         super().__init__(target, clock)
         self._layout = None if layout == "auto" else Layout(layout)
-        self.malformed_packets = 0
         self._begin()
 
     @property
@@ -127,16 +126,12 @@ class E4Bluetooth(BluetoothSource):
     def _on_button(self, packet: bytes, arrival_ns: int) -> None:
         try:
             if decode_button(packet):
-                self._emit(Sample("tag", arrival_ns, np.ones(1, np.float32), 0.0))
+                self._emit_event(Sample("tag", arrival_ns, np.ones(1, np.float32), 0.0))
         except E4PacketError as error:
             self._reject(error)
 
     def _on_battery(self, packet: bytes, arrival_ns: int) -> None:
         try:
-            self._emit(Sample("battery", arrival_ns, np.array([decode_battery(packet)], np.float32), 0.0))
+            self._emit_event(Sample("battery", arrival_ns, np.array([decode_battery(packet)], np.float32), 0.0))
         except E4PacketError as error:
             self._reject(error)
-
-    def _reject(self, error: E4PacketError) -> None:
-        self.malformed_packets += 1
-        self._update(message=str(error))

@@ -33,13 +33,16 @@ GIVE_UP_S = 10.0
 BACKLOG = 1024
 """Samples that wait for a slow reader: 10 s of all streams, should every value come alone."""
 
+EVENTS = frozenset({"battery", "tag"})
+"""They may come although nothing is measured."""
+
 
 class E4StreamingServer(LiveSource):
     """Samples of one wristband that is connected to an E4 streaming server.
 
     Yields `acc`, `bvp`, `eda`, `temperature`, `ibi`, `battery` and `tag`; values that arrive together come in one
     sample per stream. The server's stamps count values since the first packet; a `DeviceClock` per stream maps them
-    to `clock`. Lines that the protocol does not know are left out and counted as dropped.
+    to `clock`. Lines that the protocol does not know are left out, and counted in the status.
     """
 
     def __init__(self, host: str, port: int, device: str, clock: Clock) -> None:
@@ -52,6 +55,7 @@ class E4StreamingServer(LiveSource):
         self._clock = clock
         self._clocks: defaultdict[str, DeviceClock] = defaultdict(DeviceClock)
         self._was_connected = False
+        self._measured_s = monotonic_s()
 
     def _run(self) -> None:
         waits = back_off()
@@ -74,6 +78,7 @@ class E4StreamingServer(LiveSource):
     def _connect_and_stream(self) -> None:
         with _connected(self._host, self._port) as connection:
             server = _Lines(connection)
+            self._trouble = ""
             self._subscribe(server)
             self._clocks.clear()
             self._update(state=SourceState.STARTING, message="")
@@ -103,25 +108,20 @@ class E4StreamingServer(LiveSource):
                     raise _ServerError(f"the server refuses {command!r}: {reply.refusal}")
                 return reply.text
             if monotonic_s() > deadline_s:
-                raise _ServerError(f"no answer to {command!r}; is it an E4 streaming server?")
+                raise _ServerError(f"no answer to {command!r}; is it an E4 streaming server?{self._but}")
         return ""
 
     def _stream(self, server: _Lines) -> None:
         """Read until the connection ends. Data decide whether all is well, not the connection."""
-        heard_s = monotonic_s()
+        self._measured_s = monotonic_s()
         while not self._stop.is_set():
-            received = self.status.received
             self._read(server)
-            now_s = monotonic_s()
-            if self.status.received > received:
-                heard_s = now_s
-            elif now_s - heard_s > GIVE_UP_S:
-                raise _ServerError(f"no data for {GIVE_UP_S:.0f} s")
-            elif now_s - heard_s > SILENT_S and self.status.state is not SourceState.LOST:
-                self._update(
-                    state=SourceState.SILENT,
-                    message=f"{self.name}: connected, but no data; is the wristband streaming, and near its server?",
-                )
+            silent_s = monotonic_s() - self._measured_s
+            if silent_s > GIVE_UP_S:
+                raise _ServerError(f"no data for {GIVE_UP_S:.0f} s{self._but}")
+            if silent_s > SILENT_S and self.status.state not in {SourceState.LOST, SourceState.SILENT}:
+                hint = "connected, but no data; is the wristband streaming, and near its server?"
+                self._update(state=SourceState.SILENT, message=f"{self.name}: {hint}{self._but}")
 
     def _read(self, server: _Lines) -> list[Reply]:
         """Pass on what has arrived; the replies are for whoever asked."""
@@ -137,14 +137,26 @@ class E4StreamingServer(LiveSource):
                 case LinkChange() as change:
                     self._note(change)
         for sample in _samples(measurements, self._clocks, arrival_ns):
-            self._emit(sample)
+            self._pass_on(sample)
         return replies
+
+    def _pass_on(self, sample: Sample) -> None:
+        if sample.source in EVENTS:
+            self._emit_event(sample)
+        else:
+            self._measured_s = monotonic_s()
+            self._emit(sample)
+
+    @property
+    def _but(self) -> str:
+        """What came instead of what should have."""
+        return f" ({self._trouble})" if self._trouble else ""
 
     def _parsed(self, line: str) -> Measurement | Reply | LinkChange | None:
         try:
             return parse_line(line)
         except LineError as error:
-            self._update(count="dropped", message=f"{self.name}: {error}")
+            self._reject(error)
             return None
 
     def _note(self, change: LinkChange) -> None:

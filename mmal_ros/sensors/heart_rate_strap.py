@@ -71,15 +71,13 @@ class HeartRateStrap(BluetoothSource):
 
     The intervals, added up, are the strap's own clock: so a beat gets its own time, after ten seconds to about 0.2 s,
     although it is told only with the next notification, up to a second later. What is not worn gives no samples and is
-    silent, and so is a strap that tells no intervals; what cannot be read is counted in `malformed_packets`.
+    silent, and so is a strap that tells no intervals; what cannot be read is counted in the status.
     """
 
     name = "heart-rate strap"
 
     def __init__(self, target: str, clock: Clock) -> None:
         super().__init__(target, clock)
-        self.malformed_packets = 0
-        self._trouble = ""  # with the newest packet
         self._worn = True
         self._begin()
 
@@ -102,9 +100,7 @@ class HeartRateStrap(BluetoothSource):
         try:
             measurement = decode_heart_rate(packet)
         except HeartRatePacketError as error:
-            self.malformed_packets += 1
-            self._trouble = str(error)
-            self._update(message=self._trouble)
+            self._reject(error)
             return
         was_worn, self._worn = self._worn, measurement.worn
         if not self._worn:

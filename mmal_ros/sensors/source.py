@@ -49,6 +49,10 @@ class SourceStatus:
     repeated: int = 0
     """Samples that were the same as the one before (a frozen picture) and were not passed on."""
     reconnects: int = 0
+    malformed: int = 0
+    """Packets or lines that could not be read, and were left out."""
+    newest_malformed: str = ""
+    """What was wrong with the newest of them."""
 
 
 class Source(ABC):
@@ -125,6 +129,8 @@ class LiveSource(Source):
         self._arrived = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._trouble = ""
+        """Why what came since the last measurement was none."""
 
     def open(self) -> None:
         """Start the thread."""
@@ -157,17 +163,33 @@ class LiveSource(Source):
 
     def _emit(self, sample: Sample, state: SourceState = SourceState.STREAMING, message: str = "") -> None:
         """Hand a sample to the reader; never blocks. After the end it is ignored."""
+        self._trouble = ""
+        if self._hand_over(sample):
+            self._update(count="received", state=state, message=message)
+
+    def _emit_event(self, sample: Sample) -> None:
+        """As `_emit`, for what measures nothing, as a pressed button: it does not say that the source streams."""
+        if self._hand_over(sample):
+            self._update(count="received")
+
+    def _reject(self, reason: Exception) -> None:
+        """Count something that cannot be read; how the source is depends on what else comes."""
+        self._trouble = str(reason)
+        self._update(count="malformed", newest_malformed=self._trouble)
+
+    def _hand_over(self, sample: Sample) -> bool:
+        """Whether there is anybody to take it."""
         with self._arrived:
             if self._stop.is_set():
-                return
+                return False
             late = len(self._queue) >= self._backlog
             if late:
                 self._queue.popleft()
             self._queue.append(sample)
             self._arrived.notify()
-        self._update(count="received", state=state, message=message)
         if late:
             self._update(count="dropped")
+        return True
 
     def _guarded_run(self) -> None:
         waits_s = back_off()

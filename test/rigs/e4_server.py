@@ -81,6 +81,7 @@ class Wristband:
     rate_factor: float
     connected: bool = True
     silent: bool = False
+    garbled: bool = False
     clients: set[Client] = field(default_factory=set)
 
     def tell(self, line: str, stream: str | None = None) -> None:
@@ -97,7 +98,8 @@ class Wristband:
             if not self.connected or self.silent:
                 continue
             for n in range(sent - stream.per_packet, sent):
-                self.tell(f"{stream.line} {first_s + n / stream.rate_hz:.6f} {stream.value(n / stream.rate_hz)}", name)
+                value = "?" if self.garbled and name != "bat" else stream.value(n / stream.rate_hz)
+                self.tell(f"{stream.line} {first_s + n / stream.rate_hz:.6f} {value}", name)
                 if name == "ibi":
                     self.tell(f"E4_Hr {first_s + n / stream.rate_hz:.6f} {60 * PULSE_HZ:.1f}", name)
 
@@ -106,7 +108,7 @@ class Wristband:
             case "silence":
                 self.silent = True
             case "speak":
-                self.silent = False
+                self.silent = self.garbled = False
             case "lose":
                 self.connected = False
                 self.tell(f"R connection lost to device {DEVICE}")
@@ -117,6 +119,8 @@ class Wristband:
                 self.tell(f"E4_Tag {time.time():.6f}", "tag")
             case "garble":
                 self.tell("E4_Acc 16\x00#")
+            case "garble all":
+                self.garbled = True
 
 
 async def serve(port: int, rate_factor: float) -> None:
@@ -175,7 +179,7 @@ class E4Server:
         self._process = None
 
     def steer(self, command: str) -> None:
-        """One of silence, speak, lose, restore, press, garble."""
+        """One of silence, speak, lose, restore, press, garble, and "garble all" until it speaks again."""
         assert self._process
         assert self._process.stdin
         self._process.stdin.write(f"{command}\n")

@@ -179,8 +179,23 @@ def test_a_garbled_line_is_counted_and_the_rest_goes_on(server: E4Server) -> Non
     with Listener(server.port) as listener:
         listener.wait_for_new_data()
         server.steer("garble")
-        listener.wait_for(lambda: listener.source.status.dropped == 1)
+        listener.wait_for(lambda: listener.source.status.malformed == 1)
+        assert "E4_Acc" in listener.source.status.newest_malformed
         listener.wait_for_new_data()
+        assert listener.source.status.message == ""
+
+
+def test_a_wristband_of_which_only_the_battery_can_be_read_is_silent_and_says_why(server: E4Server) -> None:
+    with Listener(server.port) as listener:
+        listener.wait_for_new_data()
+        server.steer("garble all")
+        listener.wait_for(lambda: listener.source.status.state is SourceState.SILENT)
+        listener.wait_for(lambda: len(listener.of("battery")) > 1)
+        assert listener.source.status.state is SourceState.SILENT
+        assert "('E4_" in listener.source.status.message
+        server.steer("speak")
+        listener.wait_for_new_data()
+        assert listener.source.status.state is SourceState.STREAMING
 
 
 def test_another_server_on_the_port_is_recognised() -> None:
