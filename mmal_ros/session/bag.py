@@ -31,6 +31,8 @@ from mmal_ros.session.card import SessionError
 
 LOCK_FILE = ".recording"
 LIBRARY = "mmal_ros"
+CLOSED = -1
+"""In the place of a descriptor."""
 
 
 class BagWriter:
@@ -95,13 +97,19 @@ class BagWriter:
         self._tail.close()
         write_metadata(self._folder, self._topics, self._tally)
         (self._folder / LOCK_FILE).unlink(missing_ok=True)
-        os.close(self._lock)
+        self._unlock()
         sync_folder(self._folder)
 
     def abandon(self) -> None:
         """Give it up as it is; it needs `salvage` then."""
         self._tail.close()
-        os.close(self._lock)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        """Once: another file may have the number of a closed one."""
+        if self._lock != CLOSED:
+            lock, self._lock = self._lock, CLOSED
+            os.close(lock)
 
 
 class _Tail:
@@ -140,8 +148,10 @@ class _Tail:
         self._waiting.clear()
 
     def close(self) -> None:
-        """Without what waits."""
-        os.close(self._file)
+        """Without what waits; harmless when called twice."""
+        if self._file != CLOSED:
+            file, self._file = self._file, CLOSED
+            os.close(file)
 
 
 def started_writer(file: IO[bytes] | _Tail) -> Writer:

@@ -9,7 +9,7 @@ Source: mcap.dev/spec, version 0. Numbers are little endian; a string or a map b
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import itemgetter
@@ -89,9 +89,17 @@ class Bag:
     def chunks(
         self, topics: Collection[str], start_ns: int = 0, end_ns: int = FOREVER_NS
     ) -> Iterator[dict[str, Received]]:
-        """What was received of some topics (full names) from start to end, both included, about a second at a time."""
+        """What was received of some topics (full names) from start to end, both included, about a second at a time.
+
+        In the order in which it was recorded, which is that of time unless the clock was set back.
+        """
+        return self._read(self._chunks, topics, start_ns, end_ns)
+
+    def _read(
+        self, chunks: Iterable[Place], topics: Collection[str], start_ns: int, end_ns: int
+    ) -> Iterator[dict[str, Received]]:
         wanted = {self.topics[topic]: topic for topic in topics if topic in self.topics}
-        places = [place for place in self._chunks if place[1] >= start_ns and place[0] <= end_ns]
+        places = [place for place in chunks if place[1] >= start_ns and place[0] <= end_ns]
         try:
             with self.path.open("rb") as file:
                 for first_ns, last_ns, offset, size in places:
@@ -118,7 +126,7 @@ class Bag:
         self, topics: Collection[str], start_ns: int = 0, end_ns: int = FOREVER_NS
     ) -> Iterator[tuple[int, str, memoryview]]:
         """The same one by one in the order of time, as (received, topic, message)."""
-        for chunk in self.chunks(topics, start_ns, end_ns):
+        for chunk in self._read(sorted(self._chunks), topics, start_ns, end_ns):
             streams = [zip(r.times_ns, repeat(topic), r.data, strict=False) for topic, r in chunk.items()]
             yield from sorted(chain.from_iterable(streams), key=itemgetter(0))
 
@@ -140,7 +148,7 @@ class Bag:
                 (length,) = LENGTH.unpack_from(summary, begin + 4)  # after the numbers of channel and schema
                 name = bytes(summary[begin + 8 : begin + 8 + length]).decode()
                 self.topics[name] = int.from_bytes(summary[begin : begin + 2], "little")
-        self._chunks.sort()
+        self._chunks.sort(key=itemgetter(2))  # their places in the file
 
     def _damaged(self, what: str) -> SessionError:
         return SessionError(f"{self.path} is damaged: {what} cannot be read; take the bag from a backup")

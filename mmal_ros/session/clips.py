@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
 from mmal_ros.files import replacing
@@ -31,7 +31,7 @@ WAITING_CLIPS = 16
 LONGEST_CHUNK_NS = NANOSECONDS_PER_SECOND
 """Sound that began this long before a clip may reach into it."""
 JUMP_NS = NANOSECONDS_PER_SECOND
-"""Stamps do not go back so far, unless the clock was set."""
+"""Stamps do not go back so far, nor leap, unless the clock was set, or nothing came for so long."""
 NICENESS = 10
 """Estimates come first."""
 OnClip = Callable[[int, Path | None], None]
@@ -84,6 +84,7 @@ class ClipRecorder:
     def picture(self, stamp_ns: int, jpeg: bytes) -> None:
         """A camera's picture."""
         with self._lock:
+            self._cut_before_leap(self._pictures, stamp_ns)
             self._pictures.add(stamp_ns, jpeg, len(jpeg))
             self._cut_due()
 
@@ -93,6 +94,7 @@ class ClipRecorder:
             if rate_hz != self._rate_hz:
                 self._sound.clear()
                 self._rate_hz = rate_hz
+            self._cut_before_leap(self._sound, stamp_ns)
             self._sound.add(stamp_ns, values, values.nbytes)
             self._cut_due()
 
@@ -136,6 +138,16 @@ class ClipRecorder:
         with self._lock:
             self._pictures.clear()
             self._sound.clear()
+
+    def is_done(self, timeout_s: float) -> bool:
+        """After `close`: whether what was being written, but took too long, is written and removed by then."""
+        self._worker.join(timeout_s)
+        return not self._worker.is_alive()
+
+    def _cut_before_leap(self, ring: _Ring[Any], stamp_ns: int) -> None:
+        """A computer that slept, or whose clock was set forward: what comes next would push out what is wanted."""
+        if ring.newest_ns is not None and stamp_ns > ring.newest_ns + JUMP_NS:
+            self._cut_due(stamp_ns - SETTLE_NS)
 
     def _cut_due(self, passed_ns: int = 0) -> None:
         """Hand over the clips of which everything came in, or whose end has passed."""

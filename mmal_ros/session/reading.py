@@ -24,8 +24,11 @@ from mmal_ros.session.message_columns import (
     frame_columns,
     signal_chunk,
 )
+from mmal_ros.windowing import FUTURE_TOLERANCE_NS
 
 SIGNALS = ("acc", "bvp", "eda", "temperature", "ibi", "battery", "tag")
+Columns = dict[str, NDArray[Any]]
+"""Of N frames."""
 LATE_NS = 10 * NANOSECONDS_PER_SECOND
 """What a wristband measured came in within this time: its packets hold up to a second, and wait while it is out of
 reach for a moment."""
@@ -46,8 +49,9 @@ class RawSignal:
 def read_features(folder: SessionFolder) -> FeatureRecording:
     """All features of a session, each frame known from when the recorder received it.
 
-    Frames that no model hears are left out: of another feature set than most of that modality, of a wrong length, or
-    stamped before one that came earlier.
+    Frames that no model hears are left out: of another feature set than most of that modality, of a wrong length,
+    stamped in the future, or before one that came earlier. So is what came a week or more after the first: the clock
+    was set then.
 
     Raises:
         SessionError: the session is being recorded, or its bag cannot be read.
@@ -103,7 +107,7 @@ def _read(
     return FeatureRecording(min(start_ns, first_ns), arrays), estimated[in_order]
 
 
-def _feature_columns(modality: Modality, received: Received) -> dict[str, NDArray[Any]] | None:
+def _feature_columns(modality: Modality, received: Received) -> Columns | None:
     known = [part for part in frame_columns(received.data) if _is_known(modality, part)]
     if not known:
         return None
@@ -118,7 +122,8 @@ def _feature_columns(modality: Modality, received: Received) -> dict[str, NDArra
         "valid": np.concatenate([part.valid for part in parts]),
         "confidence": np.concatenate([part.confidence for part in parts]),
     }
-    return _in_order(columns, rows) | {"feature_set": np.array(chosen)}
+    columns = _possible(_as_they_came(columns, rows))
+    return columns | {"feature_set": np.array(chosen)} if len(columns["stamp_ns"]) else None
 
 
 def _is_known(modality: Modality, part: FrameColumns) -> bool:
@@ -126,15 +131,25 @@ def _is_known(modality: Modality, part: FrameColumns) -> bool:
     return owner is modality and part.values.shape[1] == SIZES[modality]
 
 
-def _in_order(columns: dict[str, NDArray[Any]], rows: Integers) -> dict[str, NDArray[Any]]:
-    """The frames as they came, without those stamped before, or like, one that came earlier."""
-    if (np.diff(rows) < 0).any():
-        order = np.argsort(rows)
-        columns = {name: column[order] for name, column in columns.items()}
+def _as_they_came(columns: Columns, rows: Integers) -> Columns:
+    return _taken(columns, np.argsort(rows)) if (np.diff(rows) < 0).any() else columns
+
+
+def _possible(columns: Columns) -> Columns:
+    """Without frames stamped in the future, which live are none, and those stamped before, or like, an earlier one."""
+    known_ns = columns["known_ns"]
+    passed = columns["stamp_ns"] <= known_ns + FUTURE_TOLERANCE_NS
+    passed &= known_ns - known_ns[0] < LONGEST_NS
+    if not passed.all():
+        columns = _taken(columns, passed)
     stamps_ns = columns["stamp_ns"]
-    newest_ns = np.maximum.accumulate(stamps_ns)
-    kept = np.concatenate([[True], stamps_ns[1:] > newest_ns[:-1]])
-    return columns if kept.all() else {name: column[kept] for name, column in columns.items()}
+    newest_before_ns = np.append(-1, np.maximum.accumulate(stamps_ns))[:-1]
+    kept = stamps_ns > newest_before_ns
+    return columns if kept.all() else _taken(columns, kept)
+
+
+def _taken(columns: Columns, which: Integers | NDArray[np.bool_]) -> Columns:
+    return {name: column[which] for name, column in columns.items()}
 
 
 def _signal(messages: Sequence[Bytes]) -> RawSignal | None:

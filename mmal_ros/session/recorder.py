@@ -20,6 +20,7 @@ from pathlib import Path
 from time import monotonic
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
+from mmal_ros.features.recording import LONGEST_NS
 from mmal_ros.session.bag import claimed, sync_folder
 from mmal_ros.session.bag_metadata import BagTopic
 from mmal_ros.session.bag_queue import BagQueue
@@ -38,9 +39,20 @@ UNSAVED = 1000
 """Flags and clips that may wait for a disk that cannot be written."""
 STOP_TIMEOUT_S = 2.0
 CLIPS_TIMEOUT_S = 10.0
+LATE_CLIP_S = 60.0
+"""One that took longer than that is lost already, but still at work on its file."""
+NOTHING_COMES_S = 10.0
+"""After the start something should have been seen or heard."""
+NOTHING_COMES = (
+    "neither picture nor sound comes, so no clips are made; were camera and microphone launched with features_only?"
+)
 AHEAD_NS = 60 * NANOSECONDS_PER_SECOND
 """A flag of later than this is of another clock: its clip would never be due."""
 CLOCK_SET_BACK = "the clock was set back to before the start, so flags are passed over; begin a new session"
+TIME_REPEATS = "the clock was set back by {:.0f} s: until it has caught up, nothing can be learned from what comes"
+CLOCK_SET_FORWARD = "the clock was set forward by more than a week, so what comes is lost; begin a new session"
+JUMP_NS = NANOSECONDS_PER_SECOND
+"""Less is how a clock is kept right."""
 ODD_FLAG = "a flag is passed over: window, stamp or utility cannot be; does another software publish it?"
 log = logging.getLogger(__name__)
 
@@ -103,6 +115,9 @@ class SessionRecorder:
         self._store_problem = ""
         self._troubles: dict[Callable[..., None], str] = {}  # of what failed when it was done last
         self._told_of_odd = False
+        self._latest_ns = self.card.start_ns
+        self._began_s = monotonic()
+        self._something_came = False
         self.clips_lost = 0
         """Flags whose clip could not be made."""
         self._wake = threading.Event()
@@ -148,17 +163,37 @@ class SessionRecorder:
     @property
     def problem(self) -> str:
         """Empty: all is well; else one sentence."""
-        set_back = CLOCK_SET_BACK if self._now_ns() < self.card.start_ns else ""
         trouble = next(iter(list(self._troubles.values())), "")
-        return self._store_problem or trouble or self._space.problem or self.bag.problem or set_back
+        of_disk = self._store_problem or trouble or self._space.problem or self.bag.problem
+        return of_disk or self._clock_problem() or self._nothing_comes()
+
+    def _clock_problem(self) -> str:
+        now_ns = self._now_ns()
+        back_ns = self._latest_ns - now_ns
+        if now_ns < self.card.start_ns:
+            return CLOCK_SET_BACK
+        if now_ns - self.card.start_ns > LONGEST_NS:
+            return CLOCK_SET_FORWARD
+        return TIME_REPEATS.format(back_ns / NANOSECONDS_PER_SECOND) if back_ns > JUMP_NS else ""
+
+    def _nothing_comes(self) -> str:
+        waits = not self._something_came and monotonic() - self._began_s > NOTHING_COMES_S
+        return NOTHING_COMES if waits and self._clips is not None and self._is_watched() else ""
+
+    def _is_watched(self) -> bool:
+        """Whether picture or sound should come, as far as the card knows."""
+        devices = self.card.devices
+        return any(devices.get(sensor, "") != "none" for sensor in ("camera", "microphone")) or not devices
 
     def picture(self, stamp_ns: int, jpeg: bytes) -> None:
         """A picture that a clip may want to show."""
+        self._something_came = True
         if self._clips is not None:
             self._clips.picture(stamp_ns, jpeg)
 
     def sound(self, stamp_ns: int, values: FloatArray, rate_hz: float) -> None:
         """Sound that a clip may want to play: mono, -1 to 1, the first value at the stamp."""
+        self._something_came = True
         if self._clips is not None:
             self._clips.sound(stamp_ns, values, rate_hz)
 
@@ -288,9 +323,11 @@ class SessionRecorder:
             self._clips.paused = room < Room.CLIPS
 
     def _tend(self) -> None:
+        now_ns = self._now_ns()
+        self._latest_ns = max(self._latest_ns, now_ns)
         self.bag.write()
         if self._clips is not None:
-            self._clips.tick(self._now_ns())
+            self._clips.tick(now_ns)
 
     def _complete(self) -> None:
         give_up_reserve(self.folder.path)
@@ -307,8 +344,8 @@ class SessionRecorder:
         self._guarded(self._store.close)
         if self._facts:
             log.error("%d flags or clips could not be written", len(self._facts))
-        else:
-            self._claim.close()  # else whoever opens the session finds out what is missing
+        elif self._clips is None or self._clips.is_done(LATE_CLIP_S):
+            self._claim.close()  # else whoever opens the session finds out what is missing, and what is left over
 
     def _write_card(self, card: SessionCard) -> None:
         write_session_card(self.folder.path, card)

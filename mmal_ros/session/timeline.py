@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray, Level, Modality
+from mmal_ros.features.recording import LONGEST_NS
 from mmal_ros.files import private_folder, replacing
 from mmal_ros.npz import NpzError, read_npz
 from mmal_ros.session.bag_metadata import BAG_FILE
@@ -83,7 +84,7 @@ def read_timeline(folder: SessionFolder, points: int = 1500) -> Timeline:
     """
     trace, card = _trace(folder), folder.card()
     last_ns = int(trace.stamp_ns[-1]) if len(trace.stamp_ns) else 0
-    end_ns = max(card.end_ns or last_ns, card.start_ns + 1)
+    end_ns = min(max(card.end_ns or last_ns, card.start_ns + 1), card.start_ns + LONGEST_NS)
     trace = trace.between(card.start_ns, end_ns)
     stretches = _Stretches(trace.stamp_ns - card.start_ns, end_ns - card.start_ns, points)
     known = trace.level != UNKNOWN

@@ -27,6 +27,7 @@ from rosbags.highlevel import AnyReader
 from mmal_ros.datatypes import FeatureFrame, Modality
 from mmal_ros.nodes.conversions import frame_to_message
 from mmal_ros.nodes.recorded_topics import ALWAYS, SEEN_AND_HEARD, bag_topic
+from mmal_ros.session import bag as bag_module
 from mmal_ros.session import bag_index, bag_queue, salvage
 from mmal_ros.session.bag import LOCK_FILE, BagWriter, register, started_writer
 from mmal_ros.session.bag_metadata import BAG_FILE, METADATA_FILE, is_complete
@@ -263,6 +264,26 @@ def test_a_bag_that_cannot_be_completed_is_mended_when_it_is_opened(folder):
         assert "mended when the session is opened" in queue.problem
     assert ensure_readable(folder)
     assert numbers_in(folder) == list(range(100))
+
+
+def test_a_bag_that_fails_at_its_very_end_closes_nothing_twice_and_is_locked_no_longer(folder):
+    """Somebody removed the session meanwhile; what got the number of a closed file in the next moment is not ours."""
+    queue = BagQueue(folder.bag, TOPICS)
+    real = bag_module.write_metadata
+    opened = []
+
+    def gone(*arguments: object) -> None:
+        opened.append(os.open(os.devnull, os.O_RDONLY))  # gets the number of the bag's file, which was closed just now
+        raise OSError(2, "No such file or directory")
+
+    bag_module.write_metadata = gone
+    try:
+        queue.close()
+    finally:
+        bag_module.write_metadata = real
+    assert "the bag is not complete" in queue.problem
+    os.close(opened[0])  # raises where somebody closed it
+    assert ensure_readable(folder)
 
 
 def test_a_slow_disk_costs_messages_and_not_memory(folder, monkeypatch):

@@ -274,6 +274,16 @@ def test_memory_is_bounded_in_time_and_in_bytes(recorder: Recorder, monkeypatch:
     assert len(ring._items) == 10
 
 
+def test_a_computer_that_sleeps_after_a_flag_keeps_what_there_was(recorder: Recorder) -> None:
+    """The next picture comes a minute later, and would push out all that the clip is made of."""
+    recorder.play(0, STAMP_S + 1)
+    recorder.clips.cut(WINDOW, START_NS + round(STAMP_S * SECOND))
+    recorder.play(66, 67)
+    with av.open(str(recorder.clip())) as file:
+        pictures = [frame.to_ndarray(format="gray") for frame in file.decode(video=0)]
+    assert np.mean([picture.mean() > 40 for picture in pictures]) > 0.6
+
+
 def test_after_the_clock_was_set_back_only_the_new_time_counts(recorder: Recorder) -> None:
     recorder.play(100, 105)
     recorder.play(0, 6.2)

@@ -18,6 +18,7 @@ from mmal_msgs.msg import Engagement, FeatureFrame, ModalityEstimate, SignalChun
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND as SECOND
 from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import SIZES
+from mmal_ros.nodes.recorded_topics import bag_topic, recorded_topics
 from mmal_ros.session.bag import BagWriter
 from mmal_ros.session.bag_reading import Bag
 from mmal_ros.session.card import SessionError
@@ -25,6 +26,7 @@ from mmal_ros.session.cdr import CdrError
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.message_columns import estimate_columns, frame_columns, signal_chunk
 from mmal_ros.session.reading import read_estimates, read_features, read_features_and_estimates, read_signals
+from mmal_ros.session.records import Privacy
 from rigs.session_bag import Message, write_bag
 from rigs.sessions import START_NS, make_session
 
@@ -176,6 +178,42 @@ def test_frames_that_no_model_hears_are_left_out(empty: SessionFolder) -> None:
     columns = read_features(empty).arrays[Modality.FACE]
     assert ((columns["stamp_ns"] - START_NS) / SECOND).tolist() == [1.0, 1.1, 1.2]
     assert str(columns["feature_set"]) == "mediapipe-face"
+
+
+def test_a_frame_from_the_future_costs_only_itself(empty: SessionFolder) -> None:
+    """As live, where it is refused: those after it are not older than anything that counts."""
+    stream = [_face(n / 10) for n in range(1, 31)]
+    stream[9] = _face(3600.0, received_s=1.0)
+    write_bag(empty, [stream])
+    stamps_ns = read_features(empty).arrays[Modality.FACE]["stamp_ns"]
+    assert ((stamps_ns - START_NS) / SECOND).tolist() == [n / 10 for n in range(1, 31) if n != 10]
+
+
+def test_a_clock_that_was_set_back_costs_the_time_that_repeats_once(empty: SessionFolder) -> None:
+    """What came first counts. The bag's index is in the order in which it was recorded, not in that of the clock."""
+    topics = [bag_topic(topic, f"/mmal/{topic.name}") for topic in recorded_topics(Privacy.FEATURES_ONLY)]
+    clock_s = [*range(1, 61), *range(41, 101)]  # after a minute it is set back by twenty seconds
+    with BagWriter(empty.bag, topics) as bag:
+        for second in clock_s:
+            for message in (_face(second + n / 10) for n in range(10)):
+                bag.write(message.topic, message.data, message.log_ns, message.stamp_ns)
+            if second % 7 == 0:  # so that one chunk has the jump in it
+                bag.flush()
+    columns = read_features(empty).arrays[Modality.FACE]
+    seconds = (columns["stamp_ns"] - START_NS) // SECOND
+    assert seconds.tolist() == [second for second in range(1, 101) for _ in range(10)]
+    assert (np.diff(columns["known_ns"]) > 0).all()
+
+
+def test_what_came_after_the_clock_leapt_by_months_is_left_out(empty: SessionFolder) -> None:
+    """It was never right before; a window for every tenth of a second in between would be 70 million."""
+    months_s = 80 * 86_400
+    write_bag(empty, [[*(_face(n / 10) for n in range(1, 31)), *(_face(months_s + n / 10) for n in range(1, 31))]])
+    assert len(read_features(empty).arrays[Modality.FACE]["stamp_ns"]) == 30
+
+
+def _face(stamp_s: float, received_s: float | None = None) -> Message:
+    return _frame(stamp_s, "camera", "mediapipe-face", SIZES[Modality.FACE], received_s=received_s)
 
 
 def test_features_that_nobody_knows_are_as_good_as_none(empty: SessionFolder) -> None:

@@ -28,6 +28,7 @@ from mmal_ros.session.store import SessionStore
 from rigs.ros import wait_until
 
 TOPICS = [BagTopic("/mmal/query", "std_msgs/msg/String", "string data\n")]
+ONLY_A_WRISTBAND = {"camera": "none", "microphone": "none", "wristband": "ble:E4"}
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -308,6 +309,46 @@ def test_a_clock_that_was_set_back_is_told(tmp_path):
     hour_ns = 3_600 * 10**9
     recorder = SessionRecorder(tmp_path, card(), TOPICS, lambda: time.time_ns() - hour_ns, lambda what: None)
     assert "the clock was set back" in recorder.problem
+    recorder.stop()
+    recorder.join()
+
+
+def test_a_clock_that_was_set_back_within_the_session_is_told_until_it_has_caught_up(tmp_path):
+    set_back_s = [0]
+    long_ago = card().model_copy(update={"start_ns": time.time_ns() - 3_600 * 10**9})
+
+    def clock() -> int:
+        return time.time_ns() - set_back_s[0] * 10**9
+
+    recorder = SessionRecorder(tmp_path, long_ago, TOPICS, clock, lambda what: None)
+    time.sleep(1.5)
+    set_back_s[0] = 3
+    assert "set back by" in recorder.problem
+    assert "until it has caught up" in recorder.problem
+    wait_until(lambda: not recorder.problem, 20)
+    recorder.stop()
+    recorder.join()
+
+
+def test_a_clock_that_leaps_by_months_is_told(tmp_path):
+    months_ns = 80 * 86_400 * 10**9
+    recorder = SessionRecorder(tmp_path, card(), TOPICS, lambda: time.time_ns() + months_ns, lambda what: None)
+    assert "set forward by more than a week" in recorder.problem
+    recorder.stop()
+    recorder.join()
+
+
+@pytest.mark.parametrize(("devices", "told"), [({}, True), ({"camera": "device:0"}, True), (ONLY_A_WRISTBAND, False)])
+def test_clips_of_which_nothing_comes_are_told(tmp_path, monkeypatch, devices, told):
+    """As where camera and microphone were launched with another privacy than the session has."""
+    monkeypatch.setattr(recorder_module, "NOTHING_COMES_S", 0.5)
+    wanted = card(Privacy.CLIPS).model_copy(update={"devices": devices})
+    recorder = SessionRecorder(tmp_path, wanted, TOPICS, time.time_ns, lambda what: None)
+    assert recorder.problem == ""
+    time.sleep(0.6)
+    assert ("neither picture nor sound comes" in recorder.problem) is told
+    recorder.sound(time.time_ns(), np.zeros(1600, np.float32), 16_000.0)
+    assert recorder.problem == ""
     recorder.stop()
     recorder.join()
 

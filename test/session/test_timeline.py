@@ -13,6 +13,7 @@ import pytest
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND as SECOND
 from mmal_ros.datatypes import Modality
 from mmal_ros.session import timeline as timeline_module
+from mmal_ros.session.card import write_session_card
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.reading import read_estimates
 from mmal_ros.session.timeline import DERIVED, TRACE_FILE, Gap, read_curves, read_timeline, write_derived
@@ -140,3 +141,12 @@ def test_movement_is_the_length_of_the_acceleration(session: SessionFolder) -> N
 def _curves(session: SessionFolder, end_s: float = 20) -> dict[str, timeline_module.Curve]:
     end_ns = START_NS + round(end_s * SECOND)
     return read_curves(session, end_ns - SECOND, end_ns)
+
+
+def test_a_session_that_ended_after_the_clock_leapt_by_months_has_a_timeline(tmp_path: Path) -> None:
+    session = make_session(tmp_path, minutes=0.2, flags=1, clips=False)
+    months_ns = 80 * 86_400 * SECOND
+    write_session_card(session.path, session.card().model_copy(update={"end_ns": START_NS + months_ns}))
+    timeline = read_timeline(session)
+    assert timeline.end_ns - timeline.start_ns == 7 * 86_400 * SECOND
+    assert timeline.level[0] is not None
