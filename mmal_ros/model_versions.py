@@ -21,7 +21,7 @@ from typing import IO, Any
 from mmal_ros.files import open_private
 from mmal_ros.model_card import CARD_NAME, CURRENT_NAME, ModelCard, ModelError, make_current, read_card
 from mmal_ros.models import load_model_set
-from mmal_ros.paths import model_folders, personal_models_folder
+from mmal_ros.paths import model_folders, path_of, personal_models_folder
 from mmal_ros.wording import unknown
 
 HISTORY_NAME = "history"
@@ -127,7 +127,7 @@ def known_models() -> dict[str, Path]:
 
 def model_folder(name: str) -> Path:
     """The folder of a model, by its name or path."""
-    path = Path(name).expanduser()
+    path = path_of(name)
     if _names(path):
         return path
     known = known_models()

@@ -27,9 +27,17 @@ def model_folders() -> list[Path]:
     return [folder / "models" for folder in share_folders()]
 
 
+def path_of(name: str) -> Path:
+    """The path that somebody wrote, with `~` for a home; as it stands where there is no such home."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 def home() -> Path:
     """The folder of everything that is recorded and learned on this machine."""
-    return Path(os.environ.get("MMAL_HOME", "") or Path.home() / "mmal").expanduser()
+    return path_of(os.environ.get("MMAL_HOME", "") or "~/mmal")
 
 
 def sessions_folder() -> Path:
@@ -53,10 +61,10 @@ def cache_folder() -> Path:
 def find_model(name: str) -> Path:
     """The folder of a model set: a path as it is, a participant's code, or the name of one that comes along."""
     try:
-        path = Path(name).expanduser()
+        path = path_of(name)
         if any((path / file).is_file() for file in MODEL_FILES):
             return path
         named = (folder / name for folder in (personal_models_folder(), *model_folders()) if (folder / name).is_dir())
         return next(named, path)
-    except (OSError, RuntimeError):  # too long, or the home of somebody who is not there
+    except OSError:  # too long
         return Path(name)

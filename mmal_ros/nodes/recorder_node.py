@@ -25,11 +25,13 @@ from mmal_ros.nodes.session_feed import feed
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import MODEL_INFO, RECORDED, SESSION_STATUS, START_SESSION, STOP_SESSION, Topic
 from mmal_ros.nodes.transitions import accounted
-from mmal_ros.paths import sessions_folder
+from mmal_ros.paths import path_of, sessions_folder
 from mmal_ros.session.bag_metadata import BagTopic
 from mmal_ros.session.card import SessionCard, SessionError
+from mmal_ros.session.going_on import GoingOn
 from mmal_ros.session.recorder import OnDisk, SessionRecorder
 from mmal_ros.session.records import Privacy
+from mmal_ros.stopping import told_to_stop
 
 STATUS_PERIOD_S = 1.0
 STARTING_FAILS = (ParameterError, SessionError, ModelError)
@@ -46,6 +48,9 @@ class RecorderNode(LifecycleNode):
         self.recorder: SessionRecorder | None = None
         """The running session; None: nothing is recorded."""
         self._ended: list[SessionRecorder] = []  # their last clips may still be written
+        self._wanted: tuple[str, str] | None = None  # participant and privacy of a session that cannot begin yet
+        self._hindrance = ""
+        self._going_on: GoingOn | None = None
         self._model_info = b""
         self._active = False
         self._seen_and_heard: list[Any] = []
@@ -68,20 +73,22 @@ class RecorderNode(LifecycleNode):
 
     @accounted(*STARTING_FAILS)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen; begin to record if told so."""
+        """Listen; begin to record if told so, or go on where the recorder before this one died."""
         super().on_activate(state)
         self._active = True
         self._model_info = b""
         self._always = [self._listen(topic) for topic in ALWAYS]
-        self._timer = steady_timer(self, STATUS_PERIOD_S, self._publish_status)
-        if self.settings.auto_start:
-            self.start()
-        self._publish_status()
+        self._timer = steady_timer(self, STATUS_PERIOD_S, self._look)
+        if self.settings.activates_itself:  # else nobody starts it again
+            self._going_on = GoingOn(self._root(), f"{self.get_fully_qualified_name()} {self.settings}")
+        self._wanted = self._what_to_record()
+        self._look()
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the session, if there is one."""
         self._silence()
+        self._forget()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -96,6 +103,8 @@ class RecorderNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the session, if there is one."""
         self._silence()
+        if told_to_stop():  # else this is the end of something that went wrong, and another one takes its place
+            self._forget()
         return TransitionCallbackReturn.SUCCESS
 
     def start(self, participant: str = "", privacy: str = "") -> SessionRecorder:
@@ -104,6 +113,8 @@ class RecorderNode(LifecycleNode):
             raise SessionError(f"{self.recorder.folder.name} is being recorded; stop it first")
         if not self._active:
             raise SessionError("recorder_node is not active; activate it first")
+        if not self.now_ns():
+            raise SessionError("the simulated clock has not begun; does anything publish /clock?")
         card = self._card(participant, privacy)
         topics = [self._described[topic.name] for topic in recorded_topics(card.privacy)]
         self.recorder = SessionRecorder(self._root(), card, topics, self.now_ns, self._acknowledge)
@@ -111,6 +122,9 @@ class RecorderNode(LifecycleNode):
             self._hear(MODEL_INFO, self._model_info)
         if card.privacy is not Privacy.FEATURES_ONLY:
             self._seen_and_heard = [self._listen(topic) for topic in SEEN_AND_HEARD]
+        self._wanted, self._hindrance = None, ""
+        if self._going_on is not None:
+            self._going_on.remember(card.start_ns)
         self.get_logger().info(f"recording ({card.privacy})")  # no path: it has a participant's code
         self._publish_status()
         return self.recorder
@@ -134,16 +148,44 @@ class RecorderNode(LifecycleNode):
         nanoseconds: int = self.get_clock().now().nanoseconds
         return nanoseconds
 
+    def _what_to_record(self) -> tuple[str, str] | None:
+        """What was being recorded when the recorder before this one died; else what the parameters say."""
+        before = self._going_on.recall() if self._going_on is not None else None
+        if self._going_on is None or before is None:
+            return ("", "") if self.settings.auto_start else None
+        card = self._going_on.session(before.start_ns) if before.start_ns is not None else None
+        if card is None:
+            return None
+        self.get_logger().warning("the recorder before this one died; what it recorded goes on in another session")
+        return card.participant, card.privacy.value
+
+    def _look(self) -> None:
+        """Once a second: begin what could not begin, and say how it goes."""
+        if self._wanted is not None:
+            try:
+                self.start(*self._wanted)
+            except SessionError as error:
+                if not self.settings.activates_itself:
+                    raise  # who activates it hears of it
+                self._hindrance = f"no session can begin, which is tried again: {error}"
+        self._publish_status()
+
+    def _forget(self) -> None:
+        self._wanted, self._hindrance = None, ""
+        if self._going_on is not None:
+            self._going_on.forget()
+
     def _card(self, participant: str, privacy: str) -> SessionCard:
         clock = "sim" if self.get_parameter("use_sim_time").value else "system"
         return session_card(self.settings, participant, privacy, self.now_ns(), clock)
 
     def _root(self) -> Path:
-        """Of all sessions; raises ParameterError."""
-        try:
-            return Path(self.settings.sessions).expanduser() if self.settings.sessions else sessions_folder()
-        except RuntimeError as error:
-            raise ParameterError(f"parameter 'sessions' is '{self.settings.sessions}': {error}") from error
+        """Of all sessions; raises ParameterError where nobody has such a home: it would be made wherever this runs."""
+        root = path_of(self.settings.sessions) if self.settings.sessions else sessions_folder()
+        if str(root).startswith("~"):
+            problem = "nobody here has such a home; write the path in full"
+            raise ParameterError(f"parameter 'sessions' is '{root}': {problem}")
+        return root
 
     def _trial_code(self) -> str:
         """Whose card can be tried out when nobody is known yet."""
@@ -190,6 +232,9 @@ class RecorderNode(LifecycleNode):
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         recorder = self.stop()
+        self._wanted, self._hindrance = None, ""
+        if self._going_on is not None:
+            self._going_on.remember(None)
         response.success = recorder is not None
         response.message = f"recorded {recorder.folder.path}" if recorder else "no session is being recorded"
         return response
@@ -199,8 +244,8 @@ class RecorderNode(LifecycleNode):
         send(self._recorded, recorded_message(what, self.now_ns()), MUST_ARRIVE)
 
     def _publish_status(self) -> None:
-        send(self._status, status_message(self.recorder, self.now_ns()))
+        send(self._status, status_message(self.recorder, self.now_ns(), self._hindrance))
 
     def _reports(self) -> Iterable[Report]:
         if self._active:
-            yield session_report(self.recorder)
+            yield session_report(self.recorder, self._hindrance)

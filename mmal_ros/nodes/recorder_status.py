@@ -21,9 +21,9 @@ def recorded_message(what: OnDisk, now_ns: int) -> Recorded:
     )
 
 
-def status_message(recorder: SessionRecorder | None, now_ns: int) -> SessionStatus:
-    """What session/status says."""
-    status = SessionStatus(header=Header(stamp=to_time(now_ns)), recording=recorder is not None)
+def status_message(recorder: SessionRecorder | None, now_ns: int, hindrance: str = "") -> SessionStatus:
+    """What session/status says; `hindrance`: why a session that should begin cannot."""
+    status = SessionStatus(header=Header(stamp=to_time(now_ns)), recording=recorder is not None, problem=hindrance)
     if recorder is not None:
         card = recorder.card
         status.session, status.participant, status.privacy = card.name, card.participant, card.privacy.value
@@ -36,10 +36,11 @@ def status_message(recorder: SessionRecorder | None, now_ns: int) -> SessionStat
     return status
 
 
-def session_report(recorder: SessionRecorder | None) -> Report:
-    """What /diagnostics says."""
+def session_report(recorder: SessionRecorder | None, hindrance: str = "") -> Report:
+    """What /diagnostics says; `hindrance`: why a session that should begin cannot."""
     if recorder is None:
-        return Report("session", Health.OK, "nothing is being recorded", {})
+        health = Health.ERROR if hindrance else Health.OK
+        return Report("session", health, hindrance or "nothing is being recorded", {})
     values = {
         "flags": recorder.flags,
         "bytes written": recorder.bag.bytes_written,

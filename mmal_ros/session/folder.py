@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.files import PRIVATE_FOLDER, private_folder
+from mmal_ros.paths import path_of
 from mmal_ros.session.card import CARD_NAME, SessionCard, SessionError, checked_code, read_session_card
 from mmal_ros.wording import meant
 
@@ -74,7 +75,7 @@ def new_session(root: Path, participant: str, start_ns: int) -> SessionFolder:
 
 def open_session_folder(name: str, root: Path) -> SessionFolder:
     """A session by its path, or by its name below `root`; raises SessionError."""
-    for path in (Path(name).expanduser(), root / name):
+    for path in (path_of(name), root / name):
         if (path / CARD_NAME).is_file():
             return SessionFolder(path)
     there = [session.name for session in sessions_in(root)]

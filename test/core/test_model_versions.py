@@ -159,6 +159,8 @@ def test_models_are_found_by_name_or_path(child, monkeypatch):
     assert known_models()["demo"] == child.parent / "demo", "the one that comes along would be second"
     with pytest.raises(ModelError, match="there is no model 'P17'; did you mean 'P017'"):
         model_folder("P17")
+    with pytest.raises(ModelError, match="there is no model '~nobody-there/x'"):
+        model_folder("~nobody-there/x")
     with pytest.raises(ModelError, match=f"is one version; expected the folder of the model, {child}"):
         model_folder(str(child / "1"))
 

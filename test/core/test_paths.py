@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmal_ros.paths import find_model
+from mmal_ros.paths import find_model, home, path_of
 from rigs.model_sets import write_model_set
 
 
@@ -25,3 +25,20 @@ def test_a_model_set_is_found_by_its_path_and_by_a_participants_code(tmp_path: P
 def test_what_can_be_no_path_is_given_back_for_a_clear_error(tmp_path: Path) -> None:
     for name in ("~nobody-of-that-name/model", "x" * 300):
         assert find_model(name) == Path(name)
+
+
+def test_the_home_of_nobody_is_a_folder_like_any_other(tmp_path: Path, monkeypatch) -> None:
+    """So that whoever looks there says, in his own words, that it is not there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_of("~/x") == tmp_path / "x"
+    assert path_of("~nobody-of-that-name/x") == Path("~nobody-of-that-name/x")
+    monkeypatch.setenv("MMAL_HOME", "~nobody-of-that-name/x")
+    assert home() == Path("~nobody-of-that-name/x")
+    assert find_model("demo").parent.name == "models"
+
+
+def test_without_a_setting_everything_is_in_the_home(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("", "~/mmal"):
+        monkeypatch.setenv("MMAL_HOME", value)
+        assert home() == tmp_path / "mmal"

@@ -212,12 +212,16 @@ def test_a_wrong_setting_is_refused_with_the_reason(settings, reason):
         session_card(RecorderParameters(**{"participant": "P017", **settings}), "", "", 0, "system")
 
 
-def test_sessions_in_the_home_of_nobody_are_refused(ros):
-    with node_process("recorder_node", sessions="~nobody0815/sessions", participant="P017") as process:
+@pytest.mark.parametrize("setting", ["parameter", "environment"])
+def test_sessions_in_the_home_of_nobody_are_refused(ros, monkeypatch, setting):
+    if setting == "environment":
+        monkeypatch.setenv("MMAL_HOME", "~nobody0815")
+    told = {"sessions": "~nobody0815/sessions"} if setting == "parameter" else {}
+    with node_process("recorder_node", participant="P017", **told) as process:
         assert not ros.change_state("recorder_node", Transition.TRANSITION_CONFIGURE)
         process.terminate()
         _, log = process.communicate(timeout=20)
-    assert "parameter 'sessions' is '~nobody0815/sessions'" in log
+    assert "parameter 'sessions' is '~nobody0815/sessions': nobody here has such a home; write the path in full" in log
 
 
 def test_the_card_of_a_session_names_devices_and_model():

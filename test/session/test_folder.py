@@ -72,6 +72,8 @@ def test_an_unknown_session_names_those_that_there_are(tmp_path):
     with_card(new_session(tmp_path, "P017", START_NS))
     with pytest.raises(SessionError, match=r"'P017' is no session; there are 2026-11-20_P017_01"):
         open_session_folder("P017", tmp_path)
+    with pytest.raises(SessionError, match=r"'~nobody-there/x' is no session; there are 2026-11-20_P017_01"):
+        open_session_folder("~nobody-there/x", tmp_path)
 
 
 def test_only_folders_with_a_card_are_sessions(tmp_path):

@@ -29,6 +29,8 @@ def test_a_path_that_is_not_there_is_refused(tmp_path):
         load_data_set(str(tmp_path / "study.yaml"))
     with pytest.raises(DataError, match="no folder of recordings"):
         load_data_set(str(tmp_path / "study"))
+    with pytest.raises(DataError, match="'~nobody-there/x' is no data set"):
+        load_data_set("~nobody-there/x")
 
 
 def test_people_stand_in_the_order_of_their_numbers():

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from mmal_ros.paths import path_of
 from mmal_ros.session.card import CARD_NAME
 from mmal_ros.training.data.errors import meant
 from mmal_ros.training.people import DataError, DataSet
@@ -58,7 +59,7 @@ def load_data_set(name: str, folder: Path | None = None) -> DataSet:
         if folder is None:
             raise DataError(f"'{name}' is not part of this software: say in which folder its files are")
         return ADAPTERS[name](folder)
-    return _by_path(Path(name).expanduser())
+    return _by_path(path_of(name))
 
 
 def _by_path(path: Path) -> DataSet:
