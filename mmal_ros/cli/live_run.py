@@ -69,6 +69,8 @@ class LiveRun:
         with log_of_run(), ExitStack() as stack:
             with console.status("starting …"):
                 stack.enter_context(self._graph)
+            if self._options.record:
+                stack.callback(console.print, "ending the recording …")
             with Live(self._view, console=console, refresh_per_second=REFRESHES_PER_S):
                 self._wait()
 

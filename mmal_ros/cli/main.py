@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from mmal_ros.discretion import log_discreetly
 from mmal_ros.files import keep_private
@@ -28,5 +29,6 @@ def main() -> None:
     except Exception as error:
         if not told_to_stop():
             raise
-        sys.stderr.write(f"mmal: stopped; meanwhile: {type(error).__name__}: {error}\n")  # perhaps only of that
+        with suppress(OSError):  # its terminal may be gone
+            sys.stderr.write(f"mmal: stopped; meanwhile: {type(error).__name__}: {error}\n")  # perhaps only of that
         sys.exit(INTERRUPTED)

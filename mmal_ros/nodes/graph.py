@@ -31,6 +31,7 @@ from mmal_ros.nodes.selector_node import SelectorNode
 from mmal_ros.nodes.spinning import shut_down, spin_until
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, QUERY
 from mmal_ros.sensors.specs import Sensor
+from mmal_ros.stopping import undisturbed
 
 START_DELAY_NS = NANOSECONDS_PER_SECOND // 2
 """Recordings begin this long after the nodes are told to start, so that all of them are there."""
@@ -153,7 +154,7 @@ class Graph:
             raise GraphError(node.failure or f"{node.get_name()} did not start; see its log")
 
     def _close(self) -> None:
-        with ExitStack() as ends:  # all of them, whatever one of them raises: a session is to be complete
+        with undisturbed(), ExitStack() as ends:  # all, whatever one of them raises: a session is to be complete
             ends.callback(rclpy.try_shutdown)
             ends.callback(self._executor.shutdown)
             if hasattr(self, "listener"):
