@@ -129,6 +129,35 @@ def test_an_answer_that_is_saved_while_the_page_is_being_read_is_shown(session, 
     assert shown(page)[0] == "medium"
 
 
+def test_answers_outlive_a_server_of_other_sessions(server, session, visit, tmp_path):
+    """The one that has them comes back after another one was at the same address, as after `mmal run --page`."""
+    page = visit().review(session.name)
+    server.kill()
+    press(page, "12")
+    expect(page.locator("#saved")).to_contain_text("2 answers kept in this browser")
+    page.on("dialog", lambda question: question.accept())  # whether to leave with answers that are not saved
+    other = copied(session, tmp_path / "others")
+    renamed = SessionFolder(other.path.rename(other.path.with_name("2026-11-20_P018_07")))
+    server.start(renamed.path.parent)
+    page.goto(server.link)
+    page.goto(f"{server.address}/session/{renamed.name}")
+    stranded = "2 answers of other sessions kept until their server runs"
+    expect(page.locator("#saved")).to_have_text(f"All answers saved · {stranded}")
+    press(page, "3")
+    until_saved(renamed, ["high"])
+    server.kill()
+    server.start(session.path.parent)
+    page.goto(server.link)
+    page.goto(f"{server.address}/session/{session.name}")
+    all_saved(page)
+    assert [label.value for label in labels(session)] == ["low", "medium"]
+    keep(Outcome("review server of other sessions", "at the same address, while answers wait"))
+
+
+def until_saved(session: SessionFolder, said: list[str]) -> None:
+    seconds_until(lambda: [label.value for label in labels(session)] == said)
+
+
 def test_two_reviewers_at_once_do_not_write_over_one_another(session, visit):
     one, other = (visit().review(session.name, coder) for coder in ("C1", "C2"))
     for key, opposite in zip(TEN, reversed(TEN), strict=True):

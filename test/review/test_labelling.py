@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from mmal_ros.session.folder import SessionFolder
 from rigs.browser import ReviewServer, Visitor, until
@@ -162,6 +163,29 @@ def test_who_wants_to_see_the_models_opinion_at_once_says_so(visitor: Visitor, s
     expect(page.locator("#opinion")).to_contain_text("The model said")
     expect(page.locator("#timeline .line.fused")).to_have_count(1)
     expect(page.locator("#blind-words")).to_contain_text("may lead you")
+
+
+def test_who_changes_her_mind_while_the_opinion_is_asked_for_does_not_see_it(
+    visitor: Visitor, session: SessionFolder
+) -> None:
+    """What was asked for first comes last: the answers of a busy computer need not come in order."""
+    page = visitor.review(session.name)
+    late: list[tuple[Route, APIResponse]] = []
+    page.route(re.compile(r"/api/sessions/[^/]+\?.*blind=false"), lambda route: late.append((route, route.fetch())))
+    page.locator("#blind").uncheck()
+    page.wait_for_timeout(0)  # lets the handler run
+    with page.expect_response(re.compile("/timeline")):
+        page.locator("#blind").check()
+    with page.expect_response(re.compile("blind=false")):
+        ((route, answer),) = late
+        route.fulfill(response=answer)
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#blind-words")).to_contain_text("is hidden until you have answered")
+    expect(page.locator("#opinion")).to_be_hidden()
+    expect(page.locator("#timeline .line")).to_have_count(0)
+    press(page, "1")
+    all_saved(page)
+    expect(page.locator("#progress-words")).to_have_text("1 of 10")
 
 
 def test_estimates_appear_on_the_timeline_when_everything_is_labelled(visitor: Visitor, session: SessionFolder) -> None:

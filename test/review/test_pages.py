@@ -148,6 +148,25 @@ def test_personalising_shows_progress_and_what_it_brought_and_is_accepted(
     assert posted == [("personalise", {}), ("models/use", {"version": "1"}), ("models/rollback", {"version": "1"})]
 
 
+def test_personalising_is_looked_at_again_after_a_question_that_got_no_answer(
+    visitor: Visitor, session: SessionFolder
+) -> None:
+    """The computer slept, or was busy for a moment; what comes of it is shown all the same."""
+    running = {"state": "running", "progress": {"done": 1, "of": 4}, "message": "learning", "result": None}
+    personalise_with(visitor.page, [{**PERSONALISED, **running}, PERSONALISED])
+    answered: list[Route] = []
+
+    def once(route: Route) -> None:
+        answered.append(route)
+        route.abort() if len(answered) == 2 else route.fallback()
+
+    visitor.page.route("**/api/participants/**", once)
+    panel = visitor.review(session.name).locator("#personalise")
+    expect(panel.locator("#personalise-said")).not_to_be_empty()
+    expect(panel).to_contain_text("Better. better by 0.13", timeout=30_000)
+    expect(panel.locator("#personalise-said")).to_be_empty()
+
+
 def test_a_model_that_is_not_better_is_not_offered(visitor: Visitor, session: SessionFolder) -> None:
     refused = {**PERSONALISED["result"], "accepted": False, "reason": "0.44 after, 0.48 before"}  # type: ignore[dict-item]
     personalise_with(visitor.page, [{**PERSONALISED, "result": refused}])

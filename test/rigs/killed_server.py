@@ -37,8 +37,9 @@ class KilledServer:
         """What this one printed."""
         return f"{self.address}/?token={self._token}"
 
-    def start(self) -> None:
-        """The next life; requests wait in the socket until it answers."""
+    def start(self, root: Path | None = None) -> None:
+        """The next life, perhaps with other sessions; requests wait in the socket until it answers."""
+        self._folders = (root or self._folders[0], self._folders[1])
         receiver, sender = self._context.Pipe(duplex=False)
         self._token = new_token()
         arguments = (*self._folders, self._port, self._token, sender)

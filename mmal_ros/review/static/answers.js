@@ -70,11 +70,15 @@ export class AnswerPanel {
     if (flag?.label && draft !== undefined && draft.trim() !== flag.note) this.give(flag.label);
   }
 
+  #maySee(flag) {
+    return flag && (flag.label || !this.windows.blind);
+  }
+
   async #drawOpinion(flag) {
     show(byId("opinion"), false);
-    if (!flag || (!flag.label && this.windows.blind)) return;
+    if (!this.#maySee(flag)) return;
     const { opinion } = await this.windows.of(flag).catch(() => ({ opinion: null }));
-    if (flag !== this.review.flag || !opinion) return;
+    if (flag !== this.review.flag || !this.#maySee(flag) || !opinion) return;
     byId("opinion").replaceChildren(inWords(opinion));
     show(byId("opinion"), true);
   }

@@ -13,17 +13,24 @@ export class Outbox extends EventTarget {
   #wait = FIRST_WAIT_MS;
   #timer = null;
   #last = 0;
+  #strangers = new Set(); // places of answers whose session this server does not have
   trouble = null;
 
-  constructor() {
+  /** `session`: the one that this page is of. */
+  constructor(session) {
     super();
+    this.session = session;
     addEventListener("storage", (event) => this.#elsewhere(event));
   }
 
   /** What is not known to be saved, the oldest first. */
   get waiting() {
-    const places = Object.keys(localStorage).filter((place) => place.startsWith(KEPT));
-    return places.sort().map((place) => read(localStorage.getItem(place))).filter(Boolean);
+    return this.#kept().filter((item) => !this.#strangers.has(item.place));
+  }
+
+  /** How many answers stay in the browser until a server comes that has their session. */
+  get stranded() {
+    return this.#kept().filter((item) => this.#strangers.has(item.place)).length;
   }
 
   /** Keep a label or an undo and send it; events: "change", "saved" {item, answer}, "refused" {item, message}. */
@@ -52,6 +59,10 @@ export class Outbox extends EventTarget {
       const answer = await post(sessionPath(item.session, `/${item.act}`), item.body);
       this.#settled(item, "saved", { answer });
     } catch (error) {
+      if (error.status === 404 && item.session !== this.session) {
+        this.#strangers.add(item.place); // today's server is one of other sessions
+        return true;
+      }
       const final = error instanceof Refused && !error.passing && error.status !== 401;
       if (final) this.#settled(item, "refused", { message: error.message });
       else this.trouble = error.message;
@@ -79,6 +90,11 @@ export class Outbox extends EventTarget {
     this.#changed();
     const item = newValue === null && read(oldValue);
     if (item) this.dispatchEvent(new CustomEvent("elsewhere", { detail: { item } }));
+  }
+
+  #kept() {
+    const places = Object.keys(localStorage).filter((place) => place.startsWith(KEPT));
+    return places.sort().map((place) => read(localStorage.getItem(place))).filter(Boolean);
   }
 
   #changed() {

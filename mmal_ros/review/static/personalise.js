@@ -4,12 +4,15 @@ import { byId, drawing, element } from "./dom.js";
 import { get, post } from "./server.js";
 
 const EVERY_MS = 700;
+const AGAIN_MS = 5000; // after a question that was not answered
 const [WIDTH, LEFT, LONG, ROW] = [540, 90, 380, 30]; // of the drawing
 
 export class PersonalisePanel {
   #base = null;
   #complete = false;
   #state = null;
+  #next = null; // when it is asked again
+  #failed = false; // whether the last question was not answered
 
   /** Show how things stand for a participant. */
   open(participant) {
@@ -26,11 +29,20 @@ export class PersonalisePanel {
   async #read() {
     try {
       this.#state = await get(`${this.#base}/personalise`);
+      if (this.#failed) this.#say("");
+      this.#failed = false;
+      this.#again(this.#state.state === "running" && EVERY_MS);
       this.#draw();
-      if (this.#state.state === "running") setTimeout(() => this.#read(), EVERY_MS);
     } catch (error) {
+      this.#failed = true;
       this.#say(error.message);
+      this.#again(this.#state?.state === "running" && AGAIN_MS); // the computer may have slept
     }
+  }
+
+  #again(after_ms) {
+    clearTimeout(this.#next);
+    this.#next = after_ms ? setTimeout(() => this.#read(), after_ms) : null;
   }
 
   async #do(path, body) {
@@ -117,7 +129,7 @@ function bars({ before, after, constant, compared, labels }) {
       drawing("text", { x: x, y: ROW * 2 + 16, "text-anchor": "middle" }, `constant answer ${line.toFixed(2)}`),
     );
   }
-  const caption = element("figcaption", { class: "quiet" }, `Macro-F1 on held-out stretches of time (0 to 1, more is better), ${compared ?? labels} labels`);
+  const caption = element("figcaption", { class: "quiet" }, `Macro-F1 on ${compared ?? labels} labels that were held out in turn (0 to 1, more is better)`);
   return element("figure", { class: "score" }, caption, plot);
 }
 

@@ -5,7 +5,7 @@ import { get, sessionPath } from "./server.js";
 export class Review extends EventTarget {
   #acts = []; // what was answered on this page, the newest last: [{window_id, label, note}] as it was before
   #asking = null; // the question of what stands that was put last and is not answered yet
-  #early = null; // [item, answer] of what was saved while the session was being read, perhaps from before that
+  #reading = null; // while the session is read: [item, answer] of what is saved meanwhile, and may not be in it
 
   /** Events: "moved" (another flag), "answered" (the flag in `detail` has another label). */
   constructor(name, coder, outbox) {
@@ -16,16 +16,22 @@ export class Review extends EventTarget {
     outbox.addEventListener("elsewhere", ({ detail }) => this.#mine(detail.item) && this.#ask());
   }
 
-  /** Read the session; what is still on its way counts as answered. Throws as `get` does. */
+  /** Read the session; what is still on its way counts as answered. Throws as `get` does.
+   *  Returns false where this was overtaken by another call: the newest decides what is seen. */
   async load(blind) {
     this.blind = blind;
-    const early = (this.#early = []);
+    const saved = (this.#reading = []);
     try {
-      this.session = await get(sessionPath(this.name, this.query(blind)));
+      const session = await get(sessionPath(this.name, this.query(blind)));
+      if (saved !== this.#reading) return false;
+      this.session = session;
+    } catch (error) {
+      if (saved !== this.#reading) return false;
+      throw error;
     } finally {
-      this.#early = null;
+      if (saved === this.#reading) this.#reading = null;
     }
-    for (const [item, answer] of early) {
+    for (const [item, answer] of saved) {
       const flag = this.#mine(item);
       if (flag) Object.assign(flag, { label: answer?.label ?? null, note: answer?.note ?? "" });
     }
@@ -35,6 +41,7 @@ export class Review extends EventTarget {
       Object.assign(flag, act === "labels" ? { label: body.value, note: body.note } : { label: null, note: "" });
     }
     this.index = Math.max(0, this.#nextOpen(-1));
+    return true;
   }
 
   /** What requests of this coder carry. */
@@ -113,7 +120,7 @@ export class Review extends EventTarget {
 
   // The server knows what stands, also below a label that was taken back; answers still on their way say more.
   #saved(item, answer) {
-    this.#early?.push([item, answer]);
+    this.#reading?.push([item, answer]);
     const flag = this.#mine(item);
     if (!flag || this.#waits(flag.window_id)) return;
     this.#set(flag, answer?.label, answer?.note);

@@ -17,7 +17,7 @@ import { Windows } from "./windows.js";
 const TIMELINE_POINTS = 1500;
 const name = decodeURIComponent(location.pathname.split("/")[2]);
 
-const outbox = new Outbox();
+const outbox = new Outbox(name);
 const review = new Review(name, knownCoder() ?? "", outbox);
 const windows = new Windows(review);
 const timeline = new Timeline(byId("timeline"), (id) => review.goTo(id));
@@ -37,7 +37,7 @@ async function load() {
   windows.blind = byId("blind").checked;
   windows.forgetAll();
   try {
-    await review.load(windows.blind);
+    if (!(await review.load(windows.blind))) return;
   } catch (error) {
     return complain(error);
   }
@@ -53,8 +53,11 @@ async function load() {
 }
 
 async function readTimeline() {
+  const { blind } = windows;
   try {
-    timeline.data = await get(sessionPath(name, `/timeline${review.query(windows.blind)}&points=${TIMELINE_POINTS}`));
+    const data = await get(sessionPath(name, `/timeline${review.query(blind)}&points=${TIMELINE_POINTS}`));
+    if (blind !== windows.blind) return; // switched meanwhile, and asked for anew
+    timeline.data = data;
     timeline.draw();
   } catch (error) {
     complain(error);
@@ -116,7 +119,8 @@ function showSaving() {
   const trouble = waiting > 0 && outbox.trouble;
   box.className = `saved ${trouble ? "trouble" : waiting ? "busy" : ""}`;
   const kept = `${count(waiting, "answer")} kept in this browser, not yet saved. ${outbox.trouble} Trying again …`;
-  box.textContent = trouble ? kept : waiting ? "Saving …" : "All answers saved";
+  const stranded = outbox.stranded && ` · ${count(outbox.stranded, "answer")} of other sessions kept until their server runs`;
+  box.textContent = (trouble ? kept : waiting ? "Saving …" : "All answers saved") + (stranded || "");
 }
 
 function complain(error) {
