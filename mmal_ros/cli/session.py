@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +18,8 @@ from mmal_ros.paths import cache_folder, model_folders, personal_models_folder, 
 if TYPE_CHECKING:
     from mmal_ros.session.deletion import Doomed
     from mmal_ros.session.folder import SessionFolder
+
+    Look = Callable[[], list[Doomed]]
 
 session_app = typer.Typer(
     help="Recorded sessions: list and show them, exchange their labels with other tools, delete them.",
@@ -158,18 +162,37 @@ def delete(
     root, personal = sessions or sessions_folder(), models or personal_models_folder()
     if session is not None:
         folder = _folder(session, sessions)
-        doomed = [deletion.doomed_session(folder)]
+        look: Look = partial(_of_session, folder)
+        doomed = look()
         learned = [str(personal / code) for code in deletion.owners(folder.path) if (personal / code).is_dir()]
         _warn(f"models that may have learned from it stay: {', '.join(learned)}" if learned else "")
     else:
-        doomed = deletion.doomed_of(str(participant), root, personal, cache_folder())
+        look = partial(deletion.doomed_of, str(participant), root, personal, cache_folder())
+        doomed = look()
         _warn("; ".join(f"whose is {path}? It tells no code, and stays" for path in deletion.ownerless(root)))
         _warn_of_groups(str(participant), [personal, *model_folders()])
-    _list(doomed, "would be removed")
-    if not yes:
-        typer.confirm("Remove all of it for good?", abort=True)
+    doomed = _agreed(doomed, look, yes)
     deletion.delete(doomed)
     _list(doomed, "removed")
+
+
+def _of_session(folder: SessionFolder) -> list[Doomed]:
+    from mmal_ros.session.deletion import doomed_session
+
+    return [doomed_session(folder)]
+
+
+def _agreed(shown: list[Doomed], look: Look, yes: bool) -> list[Doomed]:
+    """What there is after the last "y", and nothing that was not shown before it; with `yes` all that there is."""
+    while True:
+        _list(shown, "would be removed")
+        if not yes:
+            typer.confirm("Remove all of it for good?", abort=True)
+        there = look()  # a session may have ended while somebody thought about it
+        if yes or {one.path for one in there} <= {one.path for one in shown}:
+            return there
+        _warn("there is more by now, so here is all of it:")
+        shown = there
 
 
 def _warn_of_groups(participant: str, folders: list[Path]) -> None:

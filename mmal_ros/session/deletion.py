@@ -10,6 +10,7 @@ told.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -26,6 +27,8 @@ from mmal_ros.session.card import CARD_NAME, SessionError, checked_code, read_se
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.wording import meant
 
+ATTEMPTS = 10
+"""A page that is open may write a label while the session goes; that goes with the next attempt."""
 _FOLDER_NAME = re.compile(r"\d{4}-\d\d-\d\d_(.+)_\d+")
 
 
@@ -133,19 +136,39 @@ def delete(doomed: Sequence[Doomed]) -> None:
     Raises:
         SessionError: a session is being recorded, a model is being learned, or something cannot be removed.
     """
+    for one in doomed:
+        if is_recording(SessionFolder(one.path)):
+            raise _being_recorded(one.path)
     with ExitStack() as claims:
         for one in doomed:
             claims.enter_context(_nobody_writes(one.path))
             for part in (one.path, SessionFolder(one.path).bag):
-                if part.is_dir() and not claims.enter_context(claimed(part)):
-                    raise SessionError(
-                        f"{one.path.name} is being recorded; stop the recording first. Nothing was removed"
-                    )
+                if part.is_dir() and not claims.enter_context(_claimed_for_now(part)):
+                    raise _being_recorded(one.path)  # since a moment ago
         for one in doomed:
             try:
                 _remove(one.path)
             except OSError as error:
                 raise SessionError(f"{error.filename} cannot be removed: {error.strerror}") from error
+
+
+def _being_recorded(folder: Path) -> SessionError:
+    return SessionError(f"{folder.name} is being recorded; stop the recording first. Nothing was removed")
+
+
+@contextmanager
+def _claimed_for_now(folder: Path) -> Iterator[bool]:
+    """As `claimed`, but a lock's file that was not there before is not there afterwards, whatever happens.
+
+    Else a session that stays would be taken for cut off, and its clips for lost.
+    """
+    unfinished = (folder / LOCK_FILE).exists()
+    with claimed(folder) as free:
+        try:
+            yield free
+        finally:
+            if free and not unfinished:
+                (folder / LOCK_FILE).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -166,13 +189,23 @@ def _nobody_writes(folder: Path) -> Iterator[None]:
 
 
 def _remove(folder: Path) -> None:
+    for remaining in reversed(range(ATTEMPTS)):
+        try:
+            _empty(folder)
+            folder.rmdir()
+            break
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not remaining:
+                raise
+    sync_folder(folder.parent)
+
+
+def _empty(folder: Path) -> None:
     for part in sorted(folder.iterdir(), key=lambda path: path.name == CARD_NAME):
         if part.is_dir() and not part.is_symlink():
             shutil.rmtree(part)
         else:
-            part.unlink()
-    folder.rmdir()
-    sync_folder(folder.parent)
+            part.unlink(missing_ok=True)  # SQLite takes its own scratch files away
 
 
 def _doomed(path: Path, what: str) -> Doomed:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import IO
 
 import pytest
 from typer.testing import CliRunner
@@ -89,6 +95,7 @@ def test_every_format_of_the_help_is_one():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (("show", "~nobody-there/x"), "mmal: '~nobody-there/x' is no session; there are 2026-11-20_P017_01"),
         (("show", "P099"), "mmal: 'P099' is no session; there are 2026-11-20_P017_01"),
         (("export", "2026-11-20_P017_01", "--format", "elan", "--output", "x"), "there is no format 'elan'; "),
         (("import-labels", "2026-11-20_P017_01", "no.eaf", "--annotator", "C1"), "mmal: there is no file no.eaf"),
@@ -123,6 +130,58 @@ def test_a_session_goes_and_it_is_said_that_the_models_stay(session, home):
     assert f" removed: session {session.path}" in said
     assert left(home) == []
     assert (home / "models" / "P017").is_dir()
+
+
+def asked(*meanwhile: Callable[[], object]) -> list[str]:
+    """What the program says up to each of its questions, and then; each is answered "y", after something happened."""
+    command = [Path(sys.executable).parent / "mmal", "session", "delete", "--participant", "P017"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        said = [up_to_question(process.stdout)]
+        for happens in meanwhile:
+            happens()
+            process.stdin.write("y\n")
+            process.stdin.flush()
+            said.append(up_to_question(process.stdout))
+        process.communicate(timeout=30)
+    return said
+
+
+def up_to_question(output: IO[str]) -> str:
+    said = ""
+    while not said.endswith("[y/N]: ") and (sign := output.read(1)):
+        said += sign
+    return said
+
+
+@pytest.mark.parametrize("what", ["session", "model sets"])
+def test_what_comes_while_somebody_thinks_is_shown_before_it_goes(session, home, what):
+    name = home / "sessions" / "2026-11-21_P017_01" if what == "session" else home / "models" / "P017"
+
+    def comes() -> None:
+        if what == "session":
+            make_session(home / "sessions", minutes=0.2, flags=1, seed=1, clips=False)
+        else:
+            (name / "1").mkdir(parents=True)
+
+    first, second = asked(comes)
+    assert f"would be removed: session {session.path} (" in first
+    assert str(name) not in first
+    assert second.startswith("there is more by now, so here is all of it:\n")
+    assert f"would be removed: session {session.path} (" in second
+    assert f"would be removed: {what} {name} (" in second
+    assert second.endswith("Remove all of it for good? [y/N]: ")
+    assert left(home)[0] == session.name, "the second question was not answered"
+    assert name.is_dir()
+
+
+def test_after_a_second_yes_all_of_it_goes(session, home):
+    comes = partial(make_session, home / "sessions", minutes=0.2, flags=1, seed=1, clips=False)
+    _, _, end = asked(comes, lambda: None)
+    assert f"removed: session {session.path} (" in end
+    assert "removed: session " + str(home / "sessions" / "2026-11-21_P017_01") in end
+    assert left(home) == []
 
 
 def test_a_participant_goes_with_the_models(session, home):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmal_ros.session import deletion
+from mmal_ros.session.bag import LOCK_FILE
 from mmal_ros.session.card import CARD_NAME, SessionError
 from mmal_ros.session.deletion import (
     delete,
@@ -20,6 +21,9 @@ from mmal_ros.session.deletion import (
     unfinished_trainings,
 )
 from mmal_ros.session.folder import SessionFolder, new_session, sessions_in
+from mmal_ros.session.records import Flag
+from mmal_ros.session.salvage import settle
+from mmal_ros.session.store import SessionStore
 from mmal_ros.training.person.participant_folder import alone_in
 from rigs.sessions import START_NS, make_session
 
@@ -195,6 +199,74 @@ def test_what_is_being_recorded_stays_and_so_does_everything_else(recorder, sess
     assert not is_recording(folder)  # the lock dies with the recorder
     delete(doomed_of("P017", sessions, models, models.parent / "cache"))
     assert list(sessions.iterdir()) == []
+
+
+@pytest.mark.parametrize("who", ["recorder", "personalised"])
+@pytest.mark.parametrize("unfinished", [False, True], ids=["finished", "cut off"])
+def test_what_stays_because_of_another_is_as_it_was(recorder, sessions, models, who, unfinished):
+    """A lock that came would say that it was cut off, one that goes that it was not."""
+    other = small(sessions)  # comes first
+    if unfinished:
+        (other.path / LOCK_FILE).touch()
+    before = everything(other.path)
+    if who == "recorder":
+        with pytest.raises(SessionError, match="is being recorded"):
+            delete(doomed_of("P017", sessions, models, models.parent / "cache"))
+    else:
+        recorder[1].kill()
+        recorder[1].wait(10)
+        with alone_in(models / "P017"), pytest.raises(SessionError, match="is being personalised"):
+            delete(doomed_of("P017", sessions, models, models.parent / "cache"))
+    assert everything(other.path) == before
+    assert not (models / "P017" / LOCK_FILE).exists()
+
+
+def test_a_clip_is_not_lost_because_another_session_could_not_be_deleted(recorder, sessions, models):
+    other = small(sessions)
+    unseen = Flag(17, START_NS + 5 * 10**9, "person", "she waved", 1.0)  # when there was no picture
+    with SessionStore(other.labels) as store:
+        store.flag(unseen)
+    with pytest.raises(SessionError, match="is being recorded"):
+        delete(doomed_of("P017", sessions, models, models.parent / "cache"))
+    settle(other)  # as whoever opens it does
+    with SessionStore(other.labels) as store:
+        assert unseen in store.flags()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from mmal_ros.session.card import SessionError
+from mmal_ros.session.records import Label, LabelValue
+from mmal_ros.session.store import SessionStore
+number = 0
+for line in sys.stdin:
+    labels = Path(line.strip())
+    print("writing", flush=True)
+    while labels.parent.is_dir():
+        number += 1
+        try:
+            with SessionStore(labels) as store:
+                store.add_label(Label(number, number, "C1", LabelValue.LOW, number), str(number))
+        except SessionError:
+            pass
+    print("gone", flush=True)
+"""
+
+
+def test_a_session_goes_while_a_page_writes_into_it(sessions):
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as page:
+        for seed in range(20):
+            folder = small(sessions, seed=seed)
+            page.stdin.write(f"{folder.labels}\n")
+            page.stdin.flush()
+            assert page.stdout.readline() == "writing\n"
+            delete([doomed_session(folder)])
+            assert page.stdout.readline() == "gone\n"
+            assert list(sessions.iterdir()) == []
+        page.stdin.close()
 
 
 def test_a_removal_that_is_cut_off_can_be_named_and_done_again(sessions, models, monkeypatch):

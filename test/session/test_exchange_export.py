@@ -14,6 +14,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from mmal_ros.session.bag import claimed
+from mmal_ros.session.bag_metadata import BAG_FILE
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.exchange.exporting import Format, export_session
 from mmal_ros.session.folder import SessionFolder
@@ -198,8 +199,30 @@ def test_a_session_that_is_being_recorded_is_not_copied(session, output):
     metadata = (session.bag / "metadata.yaml").read_bytes()
     (session.bag / "metadata.yaml").unlink()  # as while it is being written
     try:
-        with claimed(session.bag), pytest.raises(SessionError, match="is still being recorded; stop it first"):
+        with claimed(session.bag), pytest.raises(SessionError, match=r"cannot be read yet, .* being recorded\?"):
             export_session(session, Format.FOXGLOVE, output)
     finally:
         (session.bag / "metadata.yaml").write_bytes(metadata)
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("left", "complaint"),
+    [
+        (None, f"{BAG_FILE} cannot be read: No such file"),
+        (0.0, f"{BAG_FILE} cannot be read|{BAG_FILE} is damaged"),
+        (0.5, f"{BAG_FILE} is damaged: its index cannot be read; take the bag from a backup"),
+    ],
+    ids=["missing", "empty", "cut off"],
+)
+def test_a_bag_that_is_not_whole_is_one_sentence(tmp_path, left, complaint):
+    """Though its metadata.yaml says that it was closed."""
+    session = make_session(tmp_path / "sessions", minutes=0.2, flags=1, clips=False)
+    path = session.bag / BAG_FILE
+    content = path.read_bytes()
+    path.unlink()
+    if left is not None:
+        path.write_bytes(content[: int(left * len(content))])
+    with pytest.raises(SessionError, match=complaint):
+        export_session(session, Format.FOXGLOVE, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["sessions"]

@@ -11,13 +11,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mcap.reader import make_reader
 from mcap.writer import Writer
 
 from mmal_ros.files import PRIVATE_FOLDER
-from mmal_ros.session.card import SessionError
+from mmal_ros.session.bag_reading import Bag
 from mmal_ros.session.exchange.coding import Coding
-from mmal_ros.session.salvage import ensure_readable
 
 _SCHEMA = {
     "type": "object",
@@ -31,15 +29,12 @@ _SCHEMA = {
 
 
 def write_foxglove(path: Path, coding: Coding) -> None:
-    """Write the folder `path`; raises SessionError where the session has no recording."""
-    if not ensure_readable(coding.folder):
-        raise SessionError(f"{coding.folder.name} has no recording, or is still being recorded; stop it first")
-    bags = sorted(coding.folder.bag.glob("*.mcap"))
+    """Write the folder `path`; raises SessionError where the session's bag is not there, damaged, or being recorded."""
+    bag = Bag(coding.folder)
     path.mkdir(mode=PRIVATE_FOLDER)
-    for bag in bags:
-        shutil.copyfile(bag, path / bag.name)
+    shutil.copyfile(bag.path, path / bag.path.name)
     _write_labels(path / "labels.mcap", coding)
-    layout = json.dumps(_layout(_topics(bags[0]), coding.coders), indent=1)
+    layout = json.dumps(_layout(_topics(bag), coding.coders), indent=1)
     (path / "layout.json").write_text(layout)
 
 
@@ -62,11 +57,9 @@ def _write_labels(path: Path, coding: Coding) -> None:
         writer.finish()
 
 
-def _topics(bag: Path) -> dict[str, str]:
+def _topics(bag: Bag) -> dict[str, str]:
     """Topic by the last part of its name, whatever the namespace of the recording was."""
-    with bag.open("rb") as file:
-        summary = make_reader(file).get_summary()
-    return {channel.topic.rsplit("/", 1)[-1]: channel.topic for channel in summary.channels.values()} if summary else {}
+    return {topic.rsplit("/", 1)[-1]: topic for topic in bag.topics}
 
 
 def _layout(topics: dict[str, str], coders: tuple[str, ...]) -> dict[str, Any]:

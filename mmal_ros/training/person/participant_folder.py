@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmal_ros.files import make_private, open_private, private_folder
@@ -55,7 +55,8 @@ def installed(start: ModelSet, folder: Path) -> ModelSet:
 def alone_in(folder: Path) -> Iterator[None]:
     """Nobody else writes versions into the folder, which is made if it is not there; raises ModelError.
 
-    What a run that was killed, or met a full disk, left unfinished goes, before and after.
+    What a run that was killed, or met a full disk, left unfinished goes, before and after. So does a folder in which
+    nothing was made: its name is her code, and she may have been deleted meanwhile.
     """
     private_folder(folder)
     with os.fdopen(open_private(folder / LOCK_NAME, os.O_WRONLY), "w") as lock:
@@ -68,6 +69,7 @@ def alone_in(folder: Path) -> Iterator[None]:
             yield
         finally:
             _remove_unfinished(folder)
+            _remove_unused(folder)
 
 
 def make_files_private(folder: Path) -> None:
@@ -89,3 +91,10 @@ def _copy(version: Path, place: Path) -> None:
 def _remove_unfinished(folder: Path) -> None:
     for unfinished in folder.glob(".*.new/"):
         shutil.rmtree(unfinished)
+
+
+def _remove_unused(folder: Path) -> None:
+    if [path.name for path in folder.glob("*")] == [LOCK_NAME]:
+        (folder / LOCK_NAME).unlink(missing_ok=True)
+        with suppress(OSError):  # somebody else is about to begin there
+            folder.rmdir()
