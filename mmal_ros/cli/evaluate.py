@@ -123,13 +123,14 @@ def evaluate(
 
 def _evaluate(folder: Path, settings: Settings, data: DataSet, engine: Engine) -> None:
     from mmal_ros.training import provenance
-    from mmal_ros.training.evaluation.cell import run_cell
+    from mmal_ros.training.evaluation.cell import run_cell, with_whom
     from mmal_ros.training.evaluation.engines import CellError
     from mmal_ros.training.evaluation.grid import run_grid
     from mmal_ros.training.evaluation.report import Origin, write_report
     from mmal_ros.training.evaluation.table import ResultsTable
 
-    cells, table = settings.cells(data.tested), ResultsTable(folder / CELLS, settings, data.fingerprint())
+    data, people = with_whom(data, settings)
+    cells, table = settings.cells(people), ResultsTable(folder / CELLS, settings, data.fingerprint())
     try:
         run_grid(run_cell, cells, settings, table, engine, provenance.commit(), err)
     except CellError as error:

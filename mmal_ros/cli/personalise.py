@@ -56,10 +56,11 @@ def personalise(
 ) -> None:
     """Learn from all labelled windows of a child, and use what was learned from now on if it is better.
 
-    Better than the model in use, that is, on labels that neither has learned from: stretches of time are held out one
-    after the other. Either way the new version is written to models/PARTICIPANT/VERSION, with its card, and what ran
-    before stays beside it: `mmal models rollback PARTICIPANT` goes back, `mmal models use PARTICIPANT VERSION` decides
-    by hand. A graph that runs `--model PARTICIPANT` takes the live version over within a second.
+    Better than the model in use, that is, on labels that neither has learned from: every fourth is held out, four
+    times over, and what is close to it in time is not learned from. Either way the new version is written to
+    models/PARTICIPANT/VERSION, with its card, and what ran before stays beside it: `mmal models rollback PARTICIPANT`
+    goes back, `mmal models use PARTICIPANT VERSION` decides by hand. A graph that runs `--model PARTICIPANT` takes the
+    live version over within a second.
 
     Example: `mmal personalise P017`
     """
@@ -145,7 +146,6 @@ def _outcome(request: Request, deployed: Deployed) -> str:
     if deployed.switched:
         return f"It is live: {deployed.verdict.reason}. Back: mmal models rollback {who}"
     if deployed.verdict.accepted:
-        return (
-            f"It is {deployed.verdict.reason}. {live} stays live, as you said; mmal models use {who} {deployed.version}"
-        )
+        why = "was made live meanwhile, and stays" if request.switch else "stays live, as you said"
+        return f"It is {deployed.verdict.reason}. {live} {why}; mmal models use {who} {deployed.version}"
     return f"{live} stays live: {deployed.verdict.reason}. By hand: mmal models use {who} {deployed.version}"

@@ -74,8 +74,8 @@ class DataSet:
     """Names of the D features of each modality, in the order of the arrays."""
     people: tuple[PersonWindows, ...]
     gap_s: float
-    """Windows of one person closer in time than this are near copies: an evaluation leaves so much out between
-    what may be labelled and what is tested."""
+    """Windows of one person closer in time than this are near copies: an evaluation leaves so much out, in each block,
+    between what may be labelled and what is tested."""
     repairs: tuple[str, ...] = field(default=())
     """What the adapter mended, one sentence each."""
     only_trained_on: tuple[str, ...] = ()

@@ -13,8 +13,9 @@ import yaml
 
 from mmal_ros.selector import Candidates
 from mmal_ros.training.data import load_data_set
+from mmal_ros.training.data.cohort import simulated_person
 from mmal_ros.training.evaluation import cell as cells
-from mmal_ros.training.evaluation.cell import run_cell
+from mmal_ros.training.evaluation.cell import run_cell, with_whom
 from mmal_ros.training.evaluation.protocol import random_remainder, time_blocked
 from mmal_ros.training.evaluation.settings import (
     ALL_LABELS,
@@ -27,6 +28,7 @@ from mmal_ros.training.evaluation.settings import (
 )
 from mmal_ros.training.evaluation.table import ResultsTable
 from mmal_ros.training.metrics import score_columns
+from mmal_ros.training.people import DataError
 from mmal_ros.training.policy.policies import trained_criteria
 from mmal_ros.training.policy.settings import PRODUCT
 
@@ -127,6 +129,24 @@ def relabelled(table: pd.DataFrame, where: np.ndarray) -> pd.DataFrame:
 
 
 # ---------------------------------------------------------------- nobody peeks
+
+
+def test_who_cannot_be_tested_is_left_out_and_named() -> None:
+    """One of three has a single window, of which nothing can be held out."""
+    first, second, third = (simulated_person(code, 0, 0.1) for code in ("C01", "C02", "C03"))
+    data = replace(load_data_set("cohort"), people=(first, second.take(np.arange(1)), third), only_trained_on=())
+    found, people = with_whom(data, settings())
+    assert people == ("C01", "C03")
+    assert "Not tested: person 'C02': none of 1 blocks goes on" in found.repairs[-1]
+    assert with_whom(data, settings(protocols=(RANDOM_REMAINDER,)))[1] == ("C01", "C02", "C03")
+    with pytest.raises(DataError, match="person 'C02': none of 1 blocks"):
+        with_whom(data, settings(people=("C02",)))
+
+
+def test_one_person_alone_is_nobody_to_learn_a_group_from() -> None:
+    data = replace(load_data_set("cohort"), people=(simulated_person("C01", 0, 0.02),), only_trained_on=())
+    with pytest.raises(DataError, match="has nobody besides 'C01' to learn a group's model from"):
+        with_whom(data, settings())
 
 
 def test_labels_of_the_pool_that_nobody_asked_about_change_nothing(run, monkeypatch: pytest.MonkeyPatch) -> None:

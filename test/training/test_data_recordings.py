@@ -9,6 +9,7 @@ from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FeatureFrame, Modality
 from mmal_ros.features.names import FEATURE_SETS, PHYSIOLOGY
 from mmal_ros.features.recording import read_recording, write_recording
 from mmal_ros.training.data import load_data_set, recordings
+from mmal_ros.training.data.cutting import GAP_S
 from mmal_ros.training.people import DataError
 from mmal_ros.window_stream import WindowStream
 
@@ -166,9 +167,24 @@ def test_recordings_of_different_tools_are_not_mixed(folder):
 
 
 def test_nobody_is_in_two_recordings_at_once(folder):
-    write(folder, "tuesday", 2, START_NS + NANOSECONDS_PER_SECOND, {Modality.FACE: "mediapipe-face"})
-    with pytest.raises(DataError, match="monday and tuesday of 'C1' overlap in time"):
+    write(folder, "tuesday", 2, START_NS, {Modality.FACE: "mediapipe-face"})
+    with pytest.raises(DataError, match="monday and tuesday of 'C1' begin at the same moment"):
         recordings.load(folder)
+
+
+def test_recordings_that_were_scored_faster_than_real_time_are_laid_one_after_the_other(folder):
+    """`mmal run --fast` begins each when it is run: minutes of stamps within seconds."""
+    apart = recordings.load(folder).people[0]
+    both = {Modality.FACE: "mediapipe-face", Modality.PHYSIOLOGY: "e4"}
+    write(folder, "tuesday", 2, START_NS + NANOSECONDS_PER_SECOND, both)
+    data = recordings.load(folder)
+    assert data.repairs[0] == "C1's recordings overlap in time, as those made with --fast do; laid one after the other"
+    first = data.people[0]
+    assert (first.blocks == apart.blocks).all()
+    assert (first.labels == apart.labels).all()
+    monday, tuesday = (first.times_s[first.blocks == block] for block in (0, 1))
+    assert tuesday[0] - monday[-1] >= GAP_S
+    assert tuesday - tuesday[0] == pytest.approx(apart.times_s[apart.blocks == 1] - apart.times_s[apart.blocks == 1][0])
 
 
 def test_a_folder_without_labels_is_refused(tmp_path):

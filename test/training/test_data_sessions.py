@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,15 @@ def test_a_folder_in_which_nothing_was_labelled_is_refused(tmp_path: Path) -> No
     write_session(tmp_path, "P001", 1, minutes=0.5)
     with pytest.raises(DataError, match="label some with `mmal review`"):
         load_data_set(str(tmp_path))
+
+
+def test_a_session_without_labels_keeps_nobody_from_learning(folder: Path, data: DataSet, tmp_path: Path) -> None:
+    """It may be running, damaged, or of another feature set."""
+    shutil.copytree(folder, tmp_path / "all")
+    new = write_session(tmp_path / "all", "P004", 5, minutes=0.2)
+    for part in new.bag.iterdir():
+        part.write_bytes(b"still being written")
+    assert load_data_set(str(tmp_path / "all")).fingerprint() == data.fingerprint()
 
 
 def test_a_damaged_session_is_named(folder: Path, tmp_path: Path) -> None:

@@ -10,17 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmal_ros.datatypes import Modality
 from mmal_ros.engagement import EngagementEstimator
 from mmal_ros.model_card import ModelError, read_card
 from mmal_ros.model_versions import current, rollback, use, versions
 from mmal_ros.models import load_model_set
 from mmal_ros.paths import find_model
+from mmal_ros.session.agreement import AgreementRule
 from mmal_ros.session.card import SessionError
+from mmal_ros.session.deletion import delete, doomed_session
 from mmal_ros.session.records import LabelValue
+from mmal_ros.training.metrics import NO_ANSWER
 from mmal_ros.training.person import deploy as deploy_module
 from mmal_ros.training.person.acceptance import Verdict
 from mmal_ros.training.person.deploy import Deployed, Request, deploy
 from mmal_ros.training.person.personalise import PRODUCT
+from mmal_ros.training.sessions import FEATURE_SETS
 from rigs.labelled_sessions import label, write_group, write_session
 
 QUICK = replace(PRODUCT, epochs=2, trees=20)
@@ -113,7 +118,7 @@ def test_nobody_else_on_this_computer_can_read_it(request_, first):
 
 def test_what_is_not_better_is_written_but_not_live(request_, monkeypatch):
     """The model in use happens to be right always."""
-    monkeypatch.setattr(deploy_module, "_levels", lambda models, windows: windows.labels)
+    monkeypatch.setattr(deploy_module, "_levels", lambda models, windows, recorded: windows.labels)
     found = deploy(request_)
     assert (found.version, found.current, found.switched) == ("1", "clinic-1", False)
     assert found.verdict.reason.startswith("not better")
@@ -173,6 +178,44 @@ def test_the_model_in_use_is_asked_about_these_very_windows(request_, monkeypatc
     assert in_use.tolist() == [int(expected[row].level) for row in labelled]
 
 
+def test_what_the_model_in_use_hears_and_nobody_recorded_is_missing_to_it_as_it_would_be_live(request_, group):
+    """The same number of features does not make them the same."""
+    found = deploy_module.labelled_windows(
+        deploy_module.sessions_of("P017", request_.sessions_root), FEATURE_SETS, AgreementRule(), "P017"
+    )
+    windows, models = found.windows.take(found.labelled), load_model_set(group)
+    mute = dict(windows.mask) | {Modality.AUDIO: np.zeros_like(windows.mask[Modality.AUDIO])}
+    expected = [int(estimate.level) for estimate in deploy_module.estimates_of(models, replace(windows, mask=mute))]
+    assert deploy_module._levels(models, windows, {**FEATURE_SETS, Modality.AUDIO: "spectral"}).tolist() == expected
+    less = {m: values for m, values in windows.features.items() if m is not Modality.AUDIO}
+    silent = replace(windows, features=less, mask={m: windows.mask[m] for m in less})
+    recorded = {m: name for m, name in FEATURE_SETS.items() if m is not Modality.AUDIO}
+    assert deploy_module._levels(models, silent, recorded).tolist() == expected
+    assert set(deploy_module._levels(models, windows, {}).tolist()) == {NO_ANSWER}
+
+
+def test_the_verdict_says_what_the_model_in_use_could_not_hear(request_, monkeypatch):
+    monkeypatch.setattr(deploy_module, "_missing_to", lambda models, recorded: [Modality.AUDIO])
+    reason = deploy(request_).verdict.reason
+    assert reason.endswith("; it was asked without audio, of which the new one hears other features or none")
+
+
+def test_what_was_made_live_meanwhile_stays(request_, first, monkeypatch):
+    """Somebody goes back while it learns: the new one was not compared with what is live then."""
+    label(second_session(request_), 1, EVERY_8_S)
+    real = deploy_module.personalise
+
+    def meanwhile(*arguments, **options):
+        rollback(request_.folder)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(deploy_module, "personalise", meanwhile)
+    monkeypatch.setattr(deploy_module, "_levels", lambda models, windows, recorded: np.full(len(windows), NO_ANSWER))
+    found = deploy(request_)
+    assert found.verdict.accepted
+    assert (found.version, found.switched, found.current) == ("2", False, "clinic-1")
+
+
 # --- where it starts ---------------------------------------------------------------------------------------------
 
 
@@ -229,6 +272,27 @@ def test_too_little_to_learn_from_leaves_nothing_behind(request_, ends_s, value,
     with pytest.raises(SessionError, match=why):
         deploy(replace(request_, participant="P018"))
     assert not request_.models_root.exists()
+
+
+def test_who_was_deleted_while_her_sessions_were_read_leaves_not_even_a_folder(request_):
+    """Its name would be her code."""
+    read, _ = deploy_module.sessions_of("P017", request_.sessions_root)
+
+    def meanwhile(done: int, of: int, what: str) -> None:
+        if done == 1:
+            delete([doomed_session(read)])
+
+    with pytest.raises(SessionError, match=f"{read.name} was deleted meanwhile, so no model was made"):
+        deploy(request_, meanwhile)
+    assert list(request_.models_root.iterdir()) == []
+
+
+def test_what_she_had_stays_when_there_is_no_new_one(request_, first):
+    before = sorted(request_.folder.rglob("*"))
+    read, _ = deploy_module.sessions_of("P017", request_.sessions_root)
+    with pytest.raises(SessionError, match="was deleted meanwhile"):
+        deploy(request_, lambda done, of, what: delete([doomed_session(read)]) if done == 1 else None)
+    assert sorted(request_.folder.rglob("*")) == before
 
 
 def test_two_at_once_do_not_write_over_one_another(request_, first):

@@ -79,6 +79,19 @@ def test_it_says_what_is_needed_to_get_it_again(report):
     assert "Mended." in text
 
 
+def test_whom_the_means_are_over_is_said_where_it_is_not_everybody(tmp_path, report):
+    """Whoever has no window left at a budget drops out of all means of that protocol."""
+    assert "people**" not in report.read_text()
+    chosen, data = settings(), data_set()
+    lacking = [{**row, "f1_present": np.nan} if row["person"] == "P4" else row for row in all_rows(chosen)]
+    table = ResultsTable(tmp_path / "cells", chosen, data.fingerprint())
+    cells = chosen.cells(PEOPLE)
+    for cell in cells:
+        table.write(cell, [row for row in lacking if (row["person"], row["seed"]) == (cell.person, cell.seed)])
+    said = write_report(tmp_path, table.read(cells), chosen, data, Origin("mmal evaluate toy", [], {})).read_text()
+    assert "**Means over budgets are those of 6 of 7 people**" in said
+
+
 def test_every_figure_is_there_and_is_a_picture(report):
     named = {line.partition("](")[2].rstrip(")") for line in report.read_text().splitlines() if line.startswith("![")}
     assert named == {path.name for path in report.parent.glob("*.png")}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmal_ros.datatypes import Modality
+from mmal_ros.datatypes import Level, Modality
 from mmal_ros.session.agreement import AgreementRule, training_labels
 from mmal_ros.session.card import SessionError, checked_code
 from mmal_ros.session.folder import SessionFolder, open_session_folder, sessions_in
@@ -83,7 +83,7 @@ def labelled_windows(
     for session in sessions:
         names.append(session.name)
         labels = _labels(session)
-        if levels := {label.stamp_ns: label.level for label in training_labels(labels, rule)}:
+        if levels := _levels(labels, rule):
             found.append(session_windows(session, feature_sets, levels))
             coders |= {label.annotator for label in labels}
     heard = [one for one in found if (one.labels != NO_LABEL).any()]
@@ -93,6 +93,15 @@ def labelled_windows(
         )
         raise SessionError(f"{', '.join(names)}: {problem}; label flagged windows with `mmal review`")
     return _joined(code, heard, feature_sets, tuple(sorted(coders)), sum(one.unheard for one in found))
+
+
+def counts(session: SessionFolder, rule: AgreementRule) -> bool:
+    """Whether a label of a session counts; raises SessionError where its labels cannot be read."""
+    return bool(_levels(_labels(session), rule))
+
+
+def _levels(labels: Sequence[Label], rule: AgreementRule) -> dict[int, Level]:
+    return {label.stamp_ns: label.level for label in training_labels(labels, rule)}
 
 
 def _owner(session: SessionFolder, participant: str) -> str:

@@ -8,7 +8,8 @@ A folder holds one NPZ per session, as `features.recording` writes them, and `la
 
 The recordings are cut as the live graph cuts them (`data.cutting`), one window of ten steps every 0.67 s. A window has
 the level of the row in which its whole second lies; windows across a border of two rows, or outside of all, are left
-out. Blocks are recordings, and begin anew where nothing was labelled for more than `BREAK_S`.
+out. Blocks are recordings, and begin anew where nothing was labelled for more than `BREAK_S`. Recordings of one person
+that overlap, as those that `mmal run --fast` made do, are laid one after the other, which the repairs say.
 """
 
 from __future__ import annotations
@@ -62,18 +63,16 @@ def load(folder: Path) -> DataSet:
 
     Raises:
         DataError: a file is missing or damaged, a row of the labels is wrong, recordings have different feature sets
-            of a modality, or two of one person overlap in time; names file and line.
+            of a modality, or two of one person begin at the same moment; names file and line.
     """
     labels = read_columns(folder / LABELS, (PERSON, RECORDING, LEVEL), (START, END))
     sessions = _sessions(folder, labels)
     feature_sets = _feature_sets(folder, sessions)
-    people = tuple(
-        _person(code, [one for one in sessions if one.person == code], feature_sets)
-        for code in in_order(one.person for one in sessions)
-    )
+    by_code = {code: _in_time(code, sessions) for code in in_order(one.person for one in sessions)}
+    people = tuple(_person(code, own, feature_sets) for code, own in by_code.items())
     features = {modality: FEATURE_SETS[name][1] for modality, name in feature_sets.items()}
     source = f"recorded sessions in {folder.name}"
-    repairs = one_class_only(people, CLASSES)
+    repairs = (*_laid(by_code), *one_class_only(people, CLASSES))
     return DataSet(folder.name, source, CLASSES, features, people, GAP_S, repairs, feature_sets=feature_sets)
 
 
@@ -165,11 +164,34 @@ def _feature_sets(folder: Path, sessions: Sequence[Session]) -> dict[Modality, s
     return {modality: found[modality][0] for modality in Modality if modality in found}
 
 
-def _person(code: str, sessions: list[Session], feature_sets: Mapping[Modality, str]) -> PersonWindows:
-    sessions.sort(key=lambda session: session.span_ns)
-    for before, after in pairwise(sessions):
-        if after.span_ns[0] < before.span_ns[1]:
-            raise DataError(f"the recordings {before.name} and {after.name} of '{code}' overlap in time")
+def _in_time(code: str, sessions: Sequence[Session]) -> list[Session]:
+    """A person's recordings in the order of their beginnings; raises DataError where two begin at once."""
+    own = sorted((one for one in sessions if one.person == code), key=lambda session: session.span_ns)
+    for before, after in pairwise(own):
+        if after.span_ns[0] == before.span_ns[0]:
+            both = f"the recordings {before.name} and {after.name} of '{code}'"
+            raise DataError(f"{both} begin at the same moment; leave one of them out of {LABELS} if they are one")
+    return own
+
+
+def _laid(by_code: Mapping[str, Sequence[Session]]) -> tuple[str, ...]:
+    """A sentence for everybody whose recordings overlap."""
+    who = [code for code, sessions in by_code.items() if any(_later_ns(sessions))]
+    why = "recordings overlap in time, as those made with --fast do; laid one after the other"
+    return tuple(f"{code}'s {why}" for code in who)
+
+
+def _later_ns(sessions: Sequence[Session]) -> list[int]:
+    """How much later each recording is taken to be: it begins `GAP_S` after the one before, or where it says."""
+    later_ns, free_ns = [], 0
+    for start_ns, end_ns in (session.span_ns for session in sessions):
+        overlaps = start_ns < free_ns
+        later_ns.append(free_ns + round(GAP_S * NANOSECONDS_PER_SECOND) - start_ns if overlaps else 0)
+        free_ns = end_ns + later_ns[-1]
+    return later_ns
+
+
+def _person(code: str, sessions: Sequence[Session], feature_sets: Mapping[Modality, str]) -> PersonWindows:
     cuts = [cut(session.recording, feature_sets) for session in sessions]
     found = [segment_of(one.ends_ns, session.segments) for one, session in zip(cuts, sessions, strict=True)]
     if all((segment < 0).all() for segment in found):
@@ -179,7 +201,8 @@ def _person(code: str, sessions: list[Session], feature_sets: Mapping[Modality, 
         np.array([s.label for s in session.segments])[segment[segment >= 0]]
         for session, segment in zip(sessions, found, strict=True)
     ]
-    times_s = middles_s(np.concatenate([one.ends_ns for one in kept]), sessions[0].recording.start_ns)
+    ends_ns = [one.ends_ns + later_ns for one, later_ns in zip(kept, _later_ns(sessions), strict=True)]
+    times_s = middles_s(np.concatenate(ends_ns), sessions[0].recording.start_ns)
     names = [session.name for session, one in zip(sessions, kept, strict=True) for _ in one.ends_ns]
     return PersonWindows(
         code,

@@ -18,7 +18,7 @@ from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import SessionFolder, sessions_in
 from mmal_ros.session.reading import read_features
 from mmal_ros.training.data.cutting import GAP_S
-from mmal_ros.training.data.labelled_sessions import labelled_windows
+from mmal_ros.training.data.labelled_sessions import counts, labelled_windows
 from mmal_ros.training.people import DataError, DataSet, PersonWindows
 
 
@@ -31,7 +31,7 @@ def load(folder: Path) -> DataSet:
     by_code: dict[str, list[SessionFolder]] = {}
     for session in sessions_in(folder):
         by_code.setdefault(_card(session), []).append(session)
-    feature_sets = _feature_sets(session for sessions in by_code.values() for session in sessions)
+    feature_sets = _feature_sets(session for sessions in by_code.values() for session in sessions if _counts(session))
     people, repairs = [], []
     for code, sessions in sorted(by_code.items()):
         try:
@@ -50,6 +50,13 @@ def load(folder: Path) -> DataSet:
 def _card(session: SessionFolder) -> str:
     try:
         return session.card().participant
+    except SessionError as error:
+        raise DataError(str(error)) from error
+
+
+def _counts(session: SessionFolder) -> bool:
+    try:
+        return counts(session, AgreementRule())
     except SessionError as error:
         raise DataError(str(error)) from error
 

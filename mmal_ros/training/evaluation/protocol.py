@@ -52,7 +52,8 @@ def time_blocked(person: PersonWindows, gap_s: float, pool_share: float = POOL_S
     if not len(split.test):
         raise DataError(
             f"person '{person.code}': none of {len(cuts)} blocks goes on for more than the gap of {gap_s:g} s after "
-            f"its first {pool_share:.0%}, so nothing is left to test; use longer recordings or a smaller gap"
+            f"its first {pool_share:.0%}, so nothing is left to test; label longer stretches, or leave this "
+            "protocol out (--protocols)"
         )
     return split
 

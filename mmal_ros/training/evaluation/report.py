@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mmal_ros.files import private_folder, write_atomically
 from mmal_ros.training.evaluation import figures, tables
+from mmal_ros.training.evaluation.bootstrap import of_whole
 from mmal_ros.training.evaluation.results import Results, View
 from mmal_ros.training.evaluation.settings import RANDOM_REMAINDER, TIME_BLOCKED, Protocol, Settings
 from mmal_ros.training.evaluation.table import write_table
@@ -20,7 +21,8 @@ REPORT_NAME = "report.md"
 METRICS = ("f1_present", "f1_all", "accuracy")
 PROTOCOLS = {
     TIME_BLOCKED: "fixed hold-out: of each block of recording the first {share:.0%} may be asked about, {gap:g} s are "
-    "left out, the rest is tested, the same for every selector.",
+    "left out, the rest is tested, the same for every selector. Between the end of a block and the beginning of the "
+    "next nothing is left out.",
     RANDOM_REMAINDER: "the paper's: everything may be asked about, and what was not is tested. The test windows differ "
     "per selector and neighbour the labelled ones in time, which flatters.",
 }
@@ -92,6 +94,7 @@ def _section(results: Results, view: View, data: DataSet, folder: Path) -> list[
     figures.confusion_matrices(results, view, data.classes, budget, folder / confusion)
     return [
         f"### {view.personaliser}, {view.protocol}",
+        *_who_counts(results, view),
         tables.f1_table(results, view),
         f"![F1 over budget]({curves})",
         *_differences(results, view, folder / f"difference-{name}.png", pairs=main),
@@ -100,6 +103,15 @@ def _section(results: Results, view: View, data: DataSet, folder: Path) -> list[
         f"![Before and after, person by person]({people})",
         f"![Confusion matrices]({confusion})",
     ]
+
+
+def _who_counts(results: Results, view: View) -> list[str]:
+    """Where somebody has nothing left to test at a budget, which takes her out of all means."""
+    least = min(len(of_whole(results.curves(view, selector))) for selector in results.selectors)
+    if least == len(results.people):
+        return []
+    why = f"of the others nothing is left to test at {results.budgets[-1]} labels, or less; see `--budgets`"
+    return [f"**Means over budgets are those of {least} of {len(results.people)} people**: {why}."]
 
 
 def _differences(results: Results, view: View, path: Path, *, pairs: bool) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mmal_ros.datatypes import Level
+from mmal_ros.datatypes import Level, Modality
 from mmal_ros.model_versions import current, next_version, use
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.paths import model_folders
@@ -105,7 +105,7 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
         tell(steps - 3, steps, f"comparing with the model in use, on {len(found.labelled)} labels")
         in_use = load_model_set(request.folder)
         gap_s = gap_between(group)
-        verdict = _compared(group, in_use, found, gap_s, request.seed)
+        verdict = _compared(group, start.card.feature_sets, in_use, found, gap_s, request.seed)
         tell(steps - 2, steps, f"learning from {len(found.labelled)} labels")
         learned = personalise(group, found.windows, [found.labelled], PRODUCT, request.seed, jobs=JOBS)
         tell(steps - 1, steps, "writing the model set")
@@ -115,7 +115,8 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
             request.folder / version, of_person(learned), _about(request, base, in_use, found, verdict, gap_s)
         )
         make_files_private(request.folder / version)
-        switched = verdict.accepted and request.switch
+        overtaken = current(request.folder) != in_use.folder.name  # it is not what this was compared with
+        switched = verdict.accepted and request.switch and not overtaken
         if switched:
             use(request.folder, version)
         tell(steps, steps, "done")
@@ -126,22 +127,39 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
 # --- what it is compared with ------------------------------------------------------------------------------------
 
 
-def _compared(group: GroupModel, in_use: ModelSet, found: LabelledWindows, gap_s: float, seed: int) -> Verdict:
-    levels = _levels(in_use, found.windows.take(found.labelled))
+def _compared(
+    group: GroupModel,
+    recorded: Mapping[Modality, str],
+    in_use: ModelSet,
+    found: LabelledWindows,
+    gap_s: float,
+    seed: int,
+) -> Verdict:
+    levels = _levels(in_use, found.windows.take(found.labelled), recorded)
     learned = {name: set(ends) for name, ends in in_use.card.training.get(LEARNED_FROM, {}).items()}
     blocks, ends_ns = found.windows.blocks[found.labelled].tolist(), found.ends_ns[found.labelled].tolist()
     pairs = zip([found.sessions[block] for block in blocks], ends_ns, strict=True)
     known = np.array([end_ns in learned.get(name, ()) for name, end_ns in pairs])
-    return judge(group, found.windows, found.labelled, levels, PRODUCT, gap_s, seed, known, JOBS)
+    verdict = judge(group, found.windows, found.labelled, levels, PRODUCT, gap_s, seed, known, JOBS)
+    missing = ", ".join(sorted(_missing_to(in_use, recorded)))
+    without = f"; it was asked without {missing}, of which the new one hears other features or none"
+    return replace(verdict, reason=verdict.reason + without) if missing else verdict
 
 
-def _levels(models: ModelSet, windows: PersonWindows) -> NDArray[np.int64]:
-    """What a set answers, (N,); nothing where it hears other features than were recorded."""
-    sizes = {modality: len(part.features) for modality, part in models.card.modalities.items()}
-    if any(m not in windows.features or windows.features[m].shape[2] != size for m, size in sizes.items()):
-        return np.full(len(windows), NO_ANSWER)
-    answers = (estimate.level for estimate in estimates_of(models, windows))
-    return np.array([NO_ANSWER if level is None else int(level) for level in answers], np.int64)
+def _levels(models: ModelSet, windows: PersonWindows, recorded: Mapping[Modality, str]) -> NDArray[np.int64]:
+    """What a set answers, (N,); to one that hears other features of a modality it is missing, as it would be live."""
+    features, mask = dict(windows.features), dict(windows.mask)
+    steps = next(iter(mask.values())).shape
+    for modality in _missing_to(models, recorded):
+        numbers = len(models.card.modalities[modality].features)
+        features[modality], mask[modality] = np.zeros((*steps, numbers), np.float32), np.zeros(steps, np.float32)
+    estimates = estimates_of(models, replace(windows, features=features, mask=mask))
+    return np.array([NO_ANSWER if e.level is None else int(e.level) for e in estimates], np.int64)
+
+
+def _missing_to(models: ModelSet, recorded: Mapping[Modality, str]) -> list[Modality]:
+    """Modalities that a set hears, of which other features were recorded, or none."""
+    return [modality for modality, name in models.card.feature_sets.items() if recorded.get(modality) != name]
 
 
 # --- what is written ---------------------------------------------------------------------------------------------
@@ -169,7 +187,7 @@ def _about(
         LEARNED_FROM: found.learned_from(),
     }
     metrics = {
-        "measure": "macro-F1 on labels held out in time",
+        "measure": "macro-F1 on labels held out in turn",
         "labels": verdict.labels,
         **{name: rounded(getattr(verdict, name)) for name in ("before", "after", "constant")},
     }
