@@ -9,11 +9,12 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.metadata import version as version_of
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from rich.markup import escape
 from rich.table import Table
 
 from mmal_ros.cli.redirect import STDERR, STDOUT, output_into
@@ -61,14 +62,22 @@ REQUIREMENTS = (
     Requirement("bleak", "bleak", "Bluetooth", "pip install 'mmal_ros[robot]'"),
     Requirement("neurokit2", "neurokit2", "simulation", "pip install 'mmal_ros[synthetic]'"),
     Requirement("skimage", "scikit-image", "simulation", "pip install 'mmal_ros[synthetic]'"),
-    Requirement("torch", "torch", "training", "pip install 'mmal_ros[train]'"),
     Requirement("naoqi_bridge_msgs", "naoqi_bridge_msgs", "NAO's microphones", "build naoqi_bridge_msgs with colcon"),
 )
+PACKAGE = "mmal_ros"
+NAMED = re.compile(r"([\w.-]+)")
+EXTRAS = {
+    "session": "sessions: recording, export, import",
+    "review": "pages",
+    "train": "training, personalising, evaluation",
+    "cluster": "evaluation on several machines",
+}
+"""Groups of packages in setup.py, and what they are for."""
 
 
 def examine() -> list[Finding]:
     """Look at everything; takes some seconds, since every package is really imported."""
-    return [finding for look in (_python, _packages, _providers, _model, _devices) for finding in look()]
+    return [finding for look in (_python, _packages, _extras, _providers, _model, _devices) for finding in look()]
 
 
 def findings_table(findings: list[Finding]) -> Table:
@@ -78,7 +87,8 @@ def findings_table(findings: list[Finding]) -> Table:
         table.add_column(column, overflow="fold")
     for finding in findings:
         sign = "[green]✓[/]" if finding.good else "[red]✗[/]" if finding.needed else "[yellow]–[/]"
-        table.add_row(sign, finding.subject, finding.found, "" if finding.good else finding.remedy)
+        words = (finding.subject, finding.found, "" if finding.good else finding.remedy)
+        table.add_row(sign, *map(escape, words))
     return table
 
 
@@ -98,6 +108,27 @@ def _packages() -> Iterator[Finding]:
             yield Finding(subject, False, found, requirement.remedy, requirement.needed)
         else:
             yield Finding(subject, True, _version(requirement))
+
+
+def _extras() -> Iterator[Finding]:
+    """What `pip install 'mmal_ros[EXTRA]'` would bring: there or not, without importing it."""
+    for extra, purpose in EXTRAS.items():
+        wanted = [name[1] for text in requires(PACKAGE) or () if (name := NAMED.match(text)) and _is_of(text, extra)]
+        missing = [name for name in wanted if not _is_installed(name)]
+        found = f"{', '.join(missing)} missing" if missing else "all there"
+        yield Finding(f"{extra} ({purpose})", not missing, found, f"pip install '{PACKAGE}[{extra}]'")
+
+
+def _is_of(requirement: str, extra: str) -> bool:
+    return re.search(rf"extra == ['\"]{extra}['\"]", requirement) is not None
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version_of(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _version(requirement: Requirement) -> str:

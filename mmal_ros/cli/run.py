@@ -129,8 +129,8 @@ def run(
             raise SpecError("no sensor was named; for example: mmal run --camera device:0, or a simulation: mmal demo")
         if features is not None and any(spec.scheme != "none" for spec in specs.values()):
             raise SpecError("--features is instead of sensors; leave out one of them")
-        if save_features is not None and not fast:
-            raise SpecError("--save-features works with --fast only")
+        if save_features is not None and (features is not None or not fast):
+            raise SpecError("--save-features works with --fast and sensors only")
         if features is not None or fast:
             _refuse(record, page)
             _fast(options, features, save_features)

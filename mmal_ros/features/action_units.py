@@ -52,7 +52,7 @@ class NeutralFace:
             face: (478, 3) mm, in head coordinates.
             off_axis: radians between where the head points and the camera.
         """
-        since_ns = 0 if self._last_ns is None else stamp_ns - self._last_ns
+        since_ns = 0 if self._last_ns is None else max(0, stamp_ns - self._last_ns)  # the clock may be set back
         self._last_ns = stamp_ns
         if self.is_known or off_axis > MOST_OFF_AXIS:
             return

@@ -10,12 +10,16 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import cv2
 import psutil
 import pytest
+from rich.console import Console
 
+from mmal_ros.cli import doctor
+from mmal_ros.cli.doctor import Finding, findings_table
 from mmal_ros.cli.live_run import log_of_run
 from mmal_ros.cli.redirect import STDERR
 from mmal_ros.datatypes import Modality
@@ -245,8 +249,9 @@ def test_the_log_of_a_run_is_named_however_it_ends_or_gone_if_it_tells_nothing(l
         (["run", "--camera", "synthetic", "--provider", "gpu"], "possible: tensorrt, cuda, cpu"),
         (["run", "--camera", "synthetic", "--rate-estimates", "7"], "does not fit steps of 100 ms"),
         (["run", "--camera", "device:0", "--fast"], "is live"),
-        (["run", "--camera", "synthetic", "--save-features", "x.npz"], "--fast only"),
+        (["run", "--camera", "synthetic", "--save-features", "x.npz"], "works with --fast and sensors only"),
         (["run", "--features", "README.md"], "no recording of features"),
+        (["run", "--features", "README.md", "--fast", "--save-features", "x.npz"], "and sensors only"),
         (["run", "--camera", "synthetic", "--record", "Anna"], "has no digit, and may be a name"),
     ],
 )
@@ -273,6 +278,29 @@ def test_help_teaches():
     text = " ".join(mmal("run", "--help").stdout.split())
     for word in ("device:0", "topic:/camera", "ble:NAME", "server:HOST", "heart-rate:", "folder:", "synthetic"):
         assert word in text
+
+
+def test_doctors_remedies_are_shown_as_they_are_to_be_typed(capsys):
+    finding = Finding("mediapipe", good=False, found="error [/usr/lib]", remedy="pip install 'mmal_ros[robot]'")
+    Console(width=200).print(findings_table([finding]))
+    said = capsys.readouterr().out
+    assert "pip install 'mmal_ros[robot]'" in said
+    assert "error [/usr/lib]" in said
+
+
+def test_doctor_names_what_of_an_extra_is_missing(monkeypatch):
+    """Here all are installed, so one is hidden."""
+    real = doctor.version_of
+
+    def hidden(name: str) -> str:
+        if name == "fastapi":
+            raise PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(doctor, "version_of", hidden)
+    (pages,) = (finding for finding in doctor._extras() if finding.subject == "review (pages)")
+    assert (pages.good, pages.found, pages.remedy) == (False, "fastapi missing", "pip install 'mmal_ros[review]'")
+    assert all(finding.good for finding in doctor._extras() if finding.subject != "review (pages)")
 
 
 def test_doctor_names_the_provider_that_really_runs():
