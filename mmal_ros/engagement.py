@@ -6,15 +6,13 @@ level is the likeliest of the average.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mmal_ros.datatypes import STEP_NS, Estimate, FloatArray, Level, Modality, Status, Window
-from mmal_ros.model_card import ModelError
-from mmal_ros.models import PROVIDERS, Classifier, ModelSet
+from mmal_ros.models import Classifier, ModelSet
 from mmal_ros.uncertainty import confidence
 from mmal_ros.window_columns import WindowColumns
 from mmal_ros.windowing import LEAST_COVERAGE
@@ -26,7 +24,6 @@ UNKNOWN.flags.writeable = False
 MODALITIES, LEVELS = tuple(Modality), tuple(Level)
 """As tuples: to go through an Enum takes ten times as long."""
 _Columns = tuple[list[FloatArray], list[float], list[Status], list[int | None], Sequence[int]]
-log = logging.getLogger(__name__)
 
 
 def majority_vote(probabilities: Sequence[FloatArray]) -> Level | None:
@@ -57,14 +54,18 @@ def status_of(coverage: float, age_ns: int | None) -> Status:
 class EngagementEstimator:
     """Runs a model set on windows.
 
-    A GPU that fails while running is left for the CPU when `allow_fallback`, with an error in the log; else the
-    error is raised.
+    A GPU that fails while running is left for the CPU when `allow_fallback`, with an error in the log; else ModelError
+    is raised.
     """
 
     def __init__(self, models: ModelSet, *, allow_fallback: bool = True) -> None:
         self.models = models
-        self.fallbacks = 0
         self._allow_fallback = allow_fallback
+
+    @property
+    def fallbacks(self) -> int:
+        """How many classifiers a GPU failed."""
+        return sum(classifier.fell_back for classifier in self.models.classifiers.values())
 
     def estimate(self, window: Window) -> Estimate:
         """The estimate of one window."""
@@ -114,16 +115,7 @@ class EngagementEstimator:
 
     def _run(self, classifier: Classifier, features: FloatArray, mask: FloatArray) -> FloatArray:
         """Probabilities of one window, (T, D) and (T,), or of many, (N, T, D) and (N, T)."""
-        answer = classifier if features.ndim == 2 else classifier.batch
-        try:
-            return answer(features, mask)
-        except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            if classifier.provider == PROVIDERS["cpu"] or not self._allow_fallback:
-                raise ModelError(f"{classifier.path} failed on {classifier.provider}: {error}") from error
-            log.error("%s failed on %s and goes on on the CPU: %s", classifier.path, classifier.provider, error)
-            self.fallbacks += 1
-            classifier.fall_back_to_cpu()
-            return answer(features, mask)
+        return classifier.answer(features, mask, allow_fallback=self._allow_fallback)
 
     def _fuse(
         self,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +24,16 @@ CLASSES = tuple(level.name.lower() for level in Level)
 
 class ModelError(Exception):
     """The model set does not fit or does not load; the message says what is wrong with which file."""
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Around whatever looks at a file of a model set: what the system has against it becomes a ModelError."""
+    try:
+        yield
+    except OSError as error:
+        file, reason = error.filename or path, error.strerror or error
+        raise ModelError(f"{file} cannot be read ({reason}); expected a file that this account may read") from error
 
 
 class PartCard(BaseModel):
@@ -118,15 +130,14 @@ class ModelCard(BaseModel):
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The model card; raises ModelError naming the field that is wrong."""
+    """The model card; raises ModelError naming the field that is wrong, or why the file cannot be read."""
     try:
-        return ModelCard.model_validate_json((folder / CARD_NAME).read_bytes())
+        with readable(folder / CARD_NAME):
+            return ModelCard.model_validate_json((folder / CARD_NAME).read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ModelError(f"{folder / CARD_NAME}: {place or 'the file'}: {first['msg']}") from error
-    except OSError as error:
-        raise ModelError(f"{folder / CARD_NAME} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ModelError(f"{str(folder)!r} is no folder of a model set: {error}") from error
 
@@ -142,8 +153,9 @@ def make_current(model_folder: Path, version: str) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The file's hash, as a card has it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The file's hash, as a card has it; raises ModelError."""
+    with readable(path):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_features(folder: Path, card: ModelCard) -> None:

@@ -13,6 +13,8 @@ A classifier takes `features` (N, T, D) and `mask` (N, T), both float32 and as `
 from __future__ import annotations
 
 import difflib
+import logging
+import os.path
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from mmal_ros.model_card import (
     PolicyCard,
     check_features,
     read_card,
+    readable,
     sha256,
 )
 from mmal_ros.onnx_session import CPU, open_session
@@ -46,20 +49,25 @@ PROVIDERS = {
     "cpu": CPU,
 }
 """What the configuration calls them: ONNX Runtime's name."""
+REMEDY = "set allow_fallback to go on on the CPU"
+log = logging.getLogger(__name__)
 
 
 class Classifier:
     """One ONNX classifier, on the first execution provider of the list that really works."""
 
-    def __init__(self, path: Path, size: int, providers: Sequence[str]) -> None:
-        """Load and check the graph; raises ModelError."""
+    def __init__(self, path: Path, size: int, providers: Sequence[str], *, allow_fallback: bool = True) -> None:
+        """Load, check and try out the graph; a GPU that fails is left as in `answer`. Raises ModelError."""
         self.path = path
+        self.fell_back = False
+        """Whether a GPU failed and the CPU goes on in its place."""
         self._size = size
-        self._session = self._open(providers)
+        self._session = self._first_session(providers, allow_fallback)
         self._check_graph()
         self._features = np.zeros((1, STEPS_PER_WINDOW, size), np.float32)
         self._mask = np.zeros((1, STEPS_PER_WINDOW), np.float32)
         self._bind()
+        self._try_out(allow_fallback)
 
     @property
     def provider(self) -> str:
@@ -82,19 +90,44 @@ class Classifier:
         result: FloatArray = self._session.run([OUTPUT], {"features": features, "mask": mask})[0]
         return result
 
-    def try_out(self) -> None:
-        """Run once on zeros: a graph that loads can still fail, and the first run is the slow one."""
+    def answer(self, features: FloatArray, mask: FloatArray, *, allow_fallback: bool) -> FloatArray:
+        """Probabilities of one window, (T, D) and (T,), or of many, (N, T, D) and (N, T), whatever becomes of a GPU.
+
+        One that fails is left for the CPU when `allow_fallback`, with an error in the log.
+
+        Raises:
+            ModelError: it failed, and there is nothing to fall back to.
+        """
         try:
-            probabilities = self(np.zeros_like(self._features[0]), np.zeros_like(self._mask[0]))
+            return self(features, mask) if features.ndim == 2 else self.batch(features, mask)
         except Exception as error:  # ONNX Runtime raises a dozen types of its own
-            raise ModelError(f"{self.path}: it loads but does not run: {error}") from error
+            failed = f"{self.path} failed on {self.provider}"
+            if self.provider == CPU:
+                raise ModelError(f"{failed}: {error}") from error
+            if not allow_fallback:
+                raise ModelError(f"{failed}: {error}; {REMEDY}") from error
+            log.error("%s and goes on on the CPU: %s", failed, error)
+        self._session, self.fell_back = self._open(["cpu"]), True
+        self._bind()
+        return self.answer(features, mask, allow_fallback=False)
+
+    def _first_session(self, providers: Sequence[str], allow_fallback: bool) -> onnxruntime.InferenceSession:
+        try:
+            return self._open(providers)
+        except ModelError as error:
+            session = self._open(["cpu"])  # raises where it is the file's fault, and not that of a GPU without memory
+            if not allow_fallback:
+                raise ModelError(f"{error}; {REMEDY}") from error
+            log.error("a model goes on on the CPU: %s", error)
+        self.fell_back = True
+        return session
+
+    def _try_out(self, allow_fallback: bool) -> None:
+        """Run once on zeros: a graph that loads can still fail, and the first run is the slow one."""
+        zeros = np.zeros_like(self._features[0]), np.zeros_like(self._mask[0])
+        probabilities = self.answer(*zeros, allow_fallback=allow_fallback)
         if not np.isfinite(probabilities).all() or abs(float(probabilities.sum()) - 1) > 1e-4:
             raise ModelError(f"{self.path}: what it gives are no probabilities: {probabilities}")
-
-    def fall_back_to_cpu(self) -> None:
-        """Leave a provider that failed while running."""
-        self._session = self._open(["cpu"])
-        self._bind()
 
     def _open(self, providers: Sequence[str]) -> onnxruntime.InferenceSession:
         available = onnxruntime.get_available_providers()  # asking for another only makes it warn
@@ -142,15 +175,16 @@ class ModelSet:
         return {modality: classifier.provider for modality, classifier in self.classifiers.items()}
 
 
-def load_model_set(path: Path, providers: Sequence[str] = ("cpu",)) -> ModelSet:
+def load_model_set(path: Path, providers: Sequence[str] = ("cpu",), *, allow_fallback: bool = True) -> ModelSet:
     """Load the model set in `path`: a version's folder, or a model's, whose `current` names the version.
 
     Args:
         path: the folder.
         providers: execution providers in the order of preference, keys of `PROVIDERS`.
+        allow_fallback: go on on the CPU, with an error in the log, when a GPU fails as it is tried out.
 
     Raises:
-        ModelError: anything does not fit; nothing is loaded then.
+        ModelError: anything does not fit, or cannot be read; nothing is loaded then.
     """
     unknown = [name for name in providers if name not in PROVIDERS]
     if unknown or not providers:
@@ -160,22 +194,22 @@ def load_model_set(path: Path, providers: Sequence[str] = ("cpu",)) -> ModelSet:
     check_features(folder, card)
     _check_files(folder, card)
     classifiers = {
-        modality: Classifier(folder / part.file, len(part.features), providers)
+        modality: Classifier(folder / part.file, len(part.features), providers, allow_fallback=allow_fallback)
         for modality, part in card.modalities.items()
     }
-    for classifier in classifiers.values():
-        classifier.try_out()
     return ModelSet(folder, card, classifiers, _personal(folder, card), _trained(folder, card))
 
 
 def resolve_version(path: Path) -> Path:
     """The folder of the version that `path` means; raises ModelError."""
-    if (path / CARD_NAME).is_file():
-        return path
     current = path / CURRENT_NAME
-    if current.is_file():
-        return _live_version(current)
-    raise ModelError(f"{path} is no model set: neither {CARD_NAME} nor {CURRENT_NAME} is in it{_suggestion(path)}")
+    with readable(path):
+        if (path / CARD_NAME).is_file():
+            return path
+        if current.is_file():
+            return _live_version(current)
+        hint = _suggestion(path)
+    raise ModelError(f"{path} is no model set: neither {CARD_NAME} nor {CURRENT_NAME} is in it{hint}")
 
 
 def _live_version(current: Path) -> Path:
@@ -201,13 +235,16 @@ def _suggestion(path: Path) -> str:
 
 
 def _model_sets(folder: Path) -> list[str]:
-    return sorted(found.name for found in folder.glob("*") if (found / CURRENT_NAME).is_file())
+    """Those that can be looked at: nobody need be told that a neighbour cannot."""
+    return sorted(found.name for found in folder.glob("*") if os.path.isfile(found / CURRENT_NAME))
 
 
 def _check_files(folder: Path, card: ModelCard) -> None:
     for part in card.parts:
         path = folder / part.file
-        if path.parent != folder or not path.is_file():
+        with readable(path):
+            is_there = path.parent == folder and path.is_file()
+        if not is_there:
             raise ModelError(f"{path} is named by the card but not there")
         if sha256(path) != part.sha256:
             raise ModelError(f"{path} is not the file that the card describes: its SHA-256 differs")
@@ -236,7 +273,7 @@ def _policy(folder: Path, part: PolicyCard, output: str) -> LearnedPolicy:
 
 
 def _try_out(policy: LearnedPolicy) -> None:
-    """As `Classifier.try_out`: a graph that loads can still fail."""
+    """As `Classifier._try_out`: a graph that loads can still fail."""
     unsure = np.full((1, len(Modality), len(Level)), 1 / len(Level), np.float32)
     heard = np.ones(unsure.shape[:2], np.bool_)
     try:

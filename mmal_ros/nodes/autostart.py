@@ -7,6 +7,7 @@ Nobody else can do that for a node that died: until DDS gives the dead process u
 from __future__ import annotations
 
 import gc
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +18,8 @@ from mmal_ros.nodes.topics import ENGAGEMENT
 from mmal_ros.sensors.source import monotonic_s
 from mmal_ros.windowing import REACH_S
 
+USAGE_ERROR = 2
+"""Exit code of a node that was told what cannot be: a launch does not start it again."""
 PERIOD_S = 0.05
 """How often it is looked whether the estimates are there."""
 SETTLED_S = monotonic_s() + REACH_S
@@ -30,7 +33,8 @@ class Autostart:
     A sensor at the earliest at `SETTLED_S`, so that windows do not mix what was measured before a restart and after it.
 
     So a model set that is refused is known before a device is opened. Whoever makes estimates is there for herself.
-    A node that refuses stays as it is, with the reason in its log.
+    A node that refuses stays as it is, with the reason in its log: a model set may still come, or be mended. One that
+    was told what cannot be ends its process.
     """
 
     def __init__(self, node: Any) -> None:
@@ -42,6 +46,8 @@ class Autostart:
         if self._node.trigger_configure() is TransitionCallbackReturn.SUCCESS:
             self._timer = steady_timer(self._node, PERIOD_S, self._activate)
             self._activate()
+        elif self._node.told_wrong:
+            sys.exit(USAGE_ERROR)
 
     def _activate(self) -> None:
         settled = monotonic_s() >= SETTLED_S or not hasattr(self._node, "sensor")

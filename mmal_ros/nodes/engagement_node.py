@@ -59,6 +59,9 @@ class EngagementNode(LifecycleNode):
 
     Another model set is taken over between two estimates: when a service asks for it, and when another version of the
     model becomes the live one. It is loaded meanwhile; one that is refused changes nothing.
+
+    While a model fails, and may not fall back to the CPU, nothing is published: an estimate without it would be another
+    model's. Each window is tried, so estimates go on when it works again.
     """
 
     def __init__(self, name: str = "engagement_node", **kwargs: Any) -> None:
@@ -71,6 +74,8 @@ class EngagementNode(LifecycleNode):
         self._latest: Engagement | None = None
         self._rejected = {modality: Recent() for modality in Modality}
         self._jumps = Recent()
+        self._broken = ""
+        """Why windows cannot be estimated; empty: they can."""
         self._diagnostics = Diagnostics(self, self._reports, self._heard)
         self._pipeline: EngagementPipeline | None = None
         self._refused = ""
@@ -78,7 +83,7 @@ class EngagementNode(LifecycleNode):
         self.create_service(*RELOAD_MODEL, self._on_reload, callback_group=one_at_a_time)
         steady_timer(self, PERIOD_S, self._on_watch, callback_group=one_at_a_time)
 
-    @accounted(ParameterError, ModelError, ValueError)
+    @accounted(ParameterError, ModelError)
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model set and make the topics."""
         self.settings = parameters.read(self, EngagementParameters)
@@ -96,7 +101,7 @@ class EngagementNode(LifecycleNode):
         super().on_activate(state)
         assert self._pipeline is not None
         self._pipeline = self._make_pipeline(self._pipeline.estimator.models)
-        self._rate = RateMeter()
+        self._rate, self._broken = RateMeter(), ""
         self._timer = steady_timer(self, 1 / self.settings.rate_hz, self._on_timer)
         self._active = True
         return TransitionCallbackReturn.SUCCESS
@@ -132,7 +137,7 @@ class EngagementNode(LifecycleNode):
         return nanoseconds
 
     def _load(self, path: Path) -> ModelSet:
-        models = load_model_set(path, self.settings.providers)
+        models = load_model_set(path, self.settings.providers, allow_fallback=self.settings.allow_fallback)
         wanted = self._wanted_provider
         for modality, provider in models.providers.items():
             if provider != wanted and not self.settings.allow_fallback:
@@ -145,12 +150,15 @@ class EngagementNode(LifecycleNode):
         return models
 
     def _make_pipeline(self, models: ModelSet) -> EngagementPipeline:
-        return EngagementPipeline(
-            models,
-            rate_hz=self.settings.rate_hz,
-            max_delay_ns=round(self.settings.max_delay_ms * 1_000_000),
-            allow_fallback=self.settings.allow_fallback,
-        )
+        try:
+            return EngagementPipeline(
+                models,
+                rate_hz=self.settings.rate_hz,
+                max_delay_ns=round(self.settings.max_delay_ms * 1_000_000),
+                allow_fallback=self.settings.allow_fallback,
+            )
+        except ValueError as error:
+            raise ParameterError(f"parameter 'rate_hz': {error}") from error
 
     def _listen(self, modality: Modality) -> Any:
         topic = FEATURES[modality]
@@ -169,6 +177,12 @@ class EngagementNode(LifecycleNode):
         self._timer.reset()  # else the new period counts only from the next call on
 
     def _publish_due(self) -> None:
+        try:
+            self._publish_estimates()
+        except ModelError as error:
+            self._broken = self._broken or f"nothing is estimated: {error}"  # the first reason: it is told once
+
+    def _publish_estimates(self) -> None:
         assert self._pipeline is not None
         begin_ns = perf_counter_ns()
         for estimate in self._pipeline.due_estimates(self.now_ns()):
@@ -176,6 +190,7 @@ class EngagementNode(LifecycleNode):
             self._latest = estimate_to_message(estimate, compute_ns, self.now_ns())
             send(self._estimates, self._latest)
             self._rate.tick()
+            self._broken = ""
             begin_ns = perf_counter_ns()
 
     async def _on_reload(self, request: ReloadModel.Request, response: ReloadModel.Response) -> ReloadModel.Response:
@@ -194,7 +209,7 @@ class EngagementNode(LifecycleNode):
         """Load a model set and go on with it; whether that went well, and what became of it in one sentence."""
         try:
             models = await load_beside(self, partial(self._load, live.path))
-        except (ModelError, OSError, ValueError) as error:
+        except ModelError as error:
             self._refused = str(error)
             message = f"{error}; {self._running()} goes on"
             self.get_logger().error(discreet(message))
@@ -222,9 +237,9 @@ class EngagementNode(LifecycleNode):
         return ", ".join(sorted(set(models.providers.values())))
 
     def _heard(self) -> object:
-        """Which modalities count: who comes or goes is told at once."""
+        """Which modalities count, and whether anything can be estimated: what changes is told at once."""
         parts = self._latest.modalities if self._latest is not None else ()
-        return self._active, [part.status != ModalityEstimate.MISSING for part in parts]
+        return self._active, self._broken, [part.status != ModalityEstimate.MISSING for part in parts]
 
     def _reports(self) -> Iterable[Report]:
         if self._pipeline is None or not self._active:
@@ -234,8 +249,8 @@ class EngagementNode(LifecycleNode):
         problem = "; ".join(self._problems(pipeline, rate))
         yield Report(
             "estimates",
-            Health.WARN if problem else Health.OK,
-            problem or "ok",
+            Health.ERROR if self._broken else Health.WARN if problem else Health.OK,
+            self._broken or problem or "ok",
             {
                 "rate (Hz)": f"{rate:.1f}",
                 "model": models.card.shown,

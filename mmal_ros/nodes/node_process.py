@@ -16,21 +16,19 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from mmal_ros.discretion import discreet, log_discreetly
 from mmal_ros.files import keep_private
-from mmal_ros.nodes.autostart import Autostart
+from mmal_ros.nodes.autostart import USAGE_ERROR, Autostart
 from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
 from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros, stay_on_this_computer
 from mmal_ros.nodes.parameter_checks import ParameterError
 from mmal_ros.nodes.spinning import PERIOD_S, shut_down
-from mmal_ros.stopping import end_if_told, heed_signals, told_to_stop
+from mmal_ros.stopping import ALL, end_if_told, heed_signals, told_to_stop
 
-USAGE_ERROR = 2
-BOTH = (signal.SIGINT, signal.SIGTERM)
 Load = Callable[[], Callable[[], Any]]
 """Imports a node's class and returns it."""
 
 
 def spin(load: Load) -> None:
-    """Run a lifecycle node until SIGINT or SIGTERM.
+    """Run a lifecycle node until SIGINT, SIGTERM or SIGHUP.
 
     With the parameter `activates_itself` it does as it says; without it, whoever launched it configures and activates
     it.
@@ -53,7 +51,7 @@ def spin(load: Load) -> None:
         if not told_to_stop():  # else it is what a library made of that
             raise
     finally:
-        for impatient in BOTH:  # a session that ends still writes its last clips
+        for impatient in ALL:  # a session that ends still writes its last clips
             signal.signal(impatient, signal.SIG_IGN)
         if node is not None:
             shut_down(node)

@@ -151,7 +151,7 @@ class SelectorNode(LifecycleNode):
         if not self._active:
             return
         self._newest, self._newest_came_s = message, monotonic_s()
-        self._count_recorded(_period_ns(message))
+        self._count_recorded(message)
         try:
             window = self._windows.window(estimate_from_message(message))
         except MessageError as error:
@@ -163,14 +163,14 @@ class SelectorNode(LifecycleNode):
     def _on_recorded(self, message: Recorded) -> None:
         self._recorded.append(message)
 
-    def _count_recorded(self, period_ns: int) -> None:
+    def _count_recorded(self, newest: Engagement) -> None:
         """Flags of this session from before the node was started again count; the recorder knows them."""
         if not self._session:
             return
         while self._recorded:
             recorded = self._recorded.popleft()
             if recorded.session == self._session:
-                stamp_ns = recorded.window_id * period_ns
+                stamp_ns = min(recorded.window_id * _period_ns(newest), to_ns(newest.header.stamp))  # none is of later
                 self._selector.count_in(recorded.window_id, stamp_ns, withdrawn=recorded.withdrawn)
 
     def _on_status(self, message: SessionStatus) -> None:
@@ -263,4 +263,4 @@ class SelectorNode(LifecycleNode):
 def _period_ns(message: Engagement) -> int:
     """From one estimate to the next."""
     stamp_ns, number = to_ns(message.header.stamp), int(message.window_id)
-    return stamp_ns // max(1, number)
+    return max(0, stamp_ns) // max(1, number)

@@ -19,6 +19,7 @@ from mmal_ros.features.names import SIZES
 from mmal_ros.model_card import ModelError
 from mmal_ros.models import PROVIDERS, ModelSet, load_model_set
 from mmal_ros.uncertainty import confidence
+from rigs.gpu import put_on_gpu
 from rigs.model_sets import write_model_set
 
 END_NS = 1_800_000_000_000_000_000
@@ -198,24 +199,11 @@ def test_a_batch_gives_bitwise_what_single_windows_give(models: ModelSet) -> Non
 # --- a GPU that fails while running ------------------------------------------------------------------------------
 
 
-class LostGpu:
-    """Stands in for an ONNX Runtime session on a GPU that fails: no machine of ours has one that could be broken."""
-
-    def get_providers(self) -> list[str]:
-        return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
-
-    def run(self, *_: Any) -> None:
-        raise RuntimeError("CUDA error 719: unspecified launch failure")
-
-    run_with_iobinding = run
-
-
 @pytest.fixture
 def gpu_models(models: ModelSet) -> ModelSet:
     """The model set with FACE on a GPU that will fail."""
     again = load_model_set(models.folder)
-    face: Any = again.classifiers[FACE]
-    face._session, face._output = LostGpu(), None
+    put_on_gpu(again.classifiers[FACE])
     assert again.providers[FACE] == PROVIDERS["cuda"]
     return again
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +17,10 @@ import pytest
 from mmal_ros.datatypes import STEPS_PER_WINDOW, Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.model_card import ModelError, make_current, read_card
-from mmal_ros.models import load_model_set, resolve_version
+from mmal_ros.models import PROVIDERS, load_model_set, resolve_version
+from mmal_ros.onnx_session import CPU, open_session
 from mmal_ros.paths import find_model
+from rigs.gpu import LostGpu
 from rigs.model_sets import CHOSEN_SETS, DAMAGES, edit_card, write_model_set
 
 REASONS = {
@@ -99,6 +105,41 @@ def test_a_damaged_model_set_is_refused_with_the_reason(model_folder: Path, dama
         assert words in str(refusal.value)
 
 
+def _on_a_disk_that_fails(path: Path) -> None:
+    """What it becomes is a file, and no byte of it can be read, not even by root."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+
+UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "graph": (
+        lambda folder: _on_a_disk_that_fails(folder / "audio.onnx"),
+        r"audio\.onnx cannot be read \(Input/output",
+    ),
+    "card": (lambda folder: _on_a_disk_that_fails(folder / "model.json"), r"model\.json cannot be read \(Input/output"),
+    "name in the card": (
+        lambda folder: edit_card(folder, lambda card: card["modalities"]["audio"].update(file="é" * 200)),
+        r"é cannot be read \(File name too long\)",
+    ),
+}
+"""Of what: how it comes about, and what is said."""
+
+
+@pytest.mark.parametrize("part", UNREADABLE)
+def test_what_cannot_be_read_is_named_with_the_reason_and_the_remedy(model_folder: Path, part: str) -> None:
+    spoil, words = UNREADABLE[part]
+    spoil(model_folder / "1")
+    with pytest.raises(ModelError, match=f"{words}.*; expected a file that this account may read$"):
+        load_model_set(model_folder)
+
+
+def test_a_name_that_is_too_long_for_a_folder_is_no_model_set(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot be read \(File name too long\)"):
+        load_model_set(tmp_path / ("é" * 300))
+    with pytest.raises(ModelError, match=r"cannot be read \(File name too long\)"):
+        resolve_version(tmp_path / ("é" * 300))
+
+
 def test_the_live_version_is_the_one_that_current_names(model_folder: Path) -> None:
     write_model_set(model_folder, "2", seed=7)
     assert load_model_set(model_folder).card.identity == "demo/2"
@@ -161,6 +202,38 @@ def test_a_runtime_without_gpu_support_loads_without_a_warning(
         warnings.simplefilter("error")
         models = load_model_set(model_folder, ["cuda", "cpu"])
     assert set(models.providers.values()) == {"CPUExecutionProvider"}
+
+
+@pytest.fixture(params=["in its first run", "as a graph is loaded"])
+def full_gpu(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A GPU whose memory others have taken: it fails in the first run, or has not even room for the weights."""
+
+    def opened(path: Path, providers: list[str]) -> Any:
+        session = open_session(path)
+        if providers != [CPU] and request.param == "as a graph is loaded":
+            raise ModelError(f"{path}: ONNX Runtime cannot load it: CUDA error 719")
+        return session if providers == [CPU] else LostGpu(session)
+
+    monkeypatch.setattr("mmal_ros.models.onnxruntime.get_available_providers", lambda: list(PROVIDERS.values()))
+    monkeypatch.setattr("mmal_ros.models.open_session", opened)
+
+
+@pytest.mark.usefixtures("full_gpu")
+def test_a_gpu_that_fails_at_the_start_is_left_for_the_cpu_loudly(
+    model_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        models = load_model_set(model_folder, ["cuda", "cpu"])
+    assert models.providers == dict.fromkeys(Modality, CPU)
+    assert all(classifier.fell_back for classifier in models.classifiers.values())
+    assert re.search(r"goes on on the CPU: .*CUDA error 719", caplog.text)
+    assert "face.onnx" in caplog.text
+
+
+@pytest.mark.usefixtures("full_gpu")
+def test_a_gpu_that_fails_at_the_start_is_refused_where_no_fallback_is_allowed(model_folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"face\.onnx.*CUDA error 719.*; set allow_fallback to go on on the CPU$"):
+        load_model_set(model_folder, ["cuda", "cpu"], allow_fallback=False)
 
 
 def test_a_card_survives_being_written_and_read(model_folder: Path) -> None:

@@ -204,6 +204,21 @@ def test_the_program_ends_with_one_sentence_and_exit_code_2(arguments, sentence)
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("executable", "parameter", "sentence"),
+    [
+        ("engagement_node", "rate_hz:=3.0", "parameter 'rate_hz': a rate of 3.0 estimates/s does not fit"),
+        ("e4_node", "source:=blue:E4", "did you mean ble:NAME-or-ADDRESS"),
+    ],
+)
+def test_what_turns_out_to_be_wrong_as_a_launched_node_configures_itself_ends_it_too(executable, parameter, sentence):
+    run = program(executable, "--ros-args", "-p", parameter, "-p", "activates_itself:=true")
+    said = [line for line in run.stderr.splitlines() if "[ERROR]" in line or "[FATAL]" in line]
+    assert (run.returncode, len(said), run.stdout) == (USAGE_ERROR, 1, ""), run.stderr
+    assert sentence in said[0]
+    assert "Traceback" not in run.stderr
+
+
 def test_a_node_that_is_told_to_stop_while_it_starts_says_nothing():
     """Launch stops all nodes when one of them ends it: those that are still loading have nothing to complain of."""
     for delay_s in (0.6, 1.2):

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from mmal_ros.datatypes import Modality
 from mmal_ros.session.folder import SessionFolder
 from rigs.fuzzing import MINUTES
+from rigs.model_sets import write_model_set
 from rigs.review import Served, served
 from rigs.sessions import make_session
 
@@ -86,8 +88,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> SessionFolder:
 
 @pytest.fixture(scope="module")
 def server(session: SessionFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The pages of that session."""
-    with served(session.path.parent, tmp_path_factory.mktemp("models")) as running:
+    """The pages of that session, and of two versions of her model."""
+    models = tmp_path_factory.mktemp("models")
+    for version in ("1", "2"):
+        write_model_set(models / "P017", version, seed=int(version), feature_sets={Modality.AUDIO: "spectral"})
+    with served(session.path.parent, models) as running:
         yield running
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -12,21 +13,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rclpy
 from builtin_interfaces.msg import Time
 from hypothesis import example
 from hypothesis import strategies as st
-from rclpy.serialization import serialize_message
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from mmal_msgs.msg import Engagement, ModalityEstimate, ModelInfo, Query, SignalChunk
+from mmal_msgs.msg import Engagement, ModalityEstimate, ModelInfo, Query, Recorded, SessionStatus, SignalChunk
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
+from mmal_msgs.srv import FlagNow, GetBudget, Unflag
 from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import FEATURE_SETS
 from mmal_ros.nodes.conversions import MessageError, estimate_from_message, frame_from_message
 from mmal_ros.nodes.images import CHANNELS, ImageError, image_to_sample
+from mmal_ros.nodes.live_feed import GraphFeed
 from mmal_ros.nodes.nao_audio import NaoAudio
 from mmal_ros.nodes.recorded_topics import bag_topic
+from mmal_ros.nodes.selector_node import SelectorNode
 from mmal_ros.nodes.session_feed import feed
 from mmal_ros.nodes.topics import IMAGE, MODEL_INFO, QUERY, SOUND, Topic
 from mmal_ros.session.card import SessionCard
@@ -34,7 +43,8 @@ from mmal_ros.session.recorder import OnDisk, SessionRecorder
 from mmal_ros.session.records import Flag, Privacy
 from mmal_ros.window_stream import WindowStream
 from rigs.fuzzing import fuzz
-from rigs.mutation import damaged_bytes
+from rigs.model_sets import write_model_set
+from rigs.mutation import damaged_bytes, odd_words
 from rigs.ros import wait_until
 
 NOW_S = 1_800_000_000
@@ -145,14 +155,13 @@ PARTS = st.builds(
     ModalityEstimate, modality=st.integers(0, 5) | st.just(255), status=st.integers(0, 4) | st.just(255),
     probabilities=PROBABILITIES, confidence=FLOATS, age=FLOATS, frames_seen=st.integers(0, 2**64 - 1),
 )  # fmt: skip
-
-
-@fuzz(
-    st.builds(
-        Engagement, header=HEADERS, window_id=st.integers(0, 2**64 - 1), level=st.integers(0, 5) | st.just(255),
-        probabilities=PROBABILITIES, modalities=st.lists(PARTS, min_size=4, max_size=4), model_version=NAMES,
-    )
+ESTIMATES = st.builds(
+    Engagement, header=HEADERS, window_id=st.integers(0, 2**64 - 1), level=st.integers(0, 5) | st.just(255),
+    probabilities=PROBABILITIES, modalities=st.lists(PARTS, min_size=4, max_size=4), model_version=NAMES,
 )  # fmt: skip
+
+
+@fuzz(ESTIMATES)
 def test_estimates_of_anybody(message: Any) -> None:
     serialize_message(message)
     try:
@@ -164,12 +173,103 @@ def test_estimates_of_anybody(message: Any) -> None:
     assert all(math.isfinite(value) for value in estimate.probabilities)
 
 
-@fuzz(
-    st.builds(
-        Query, header=HEADERS | OF_NOW, window_id=st.integers(0, 2**64 - 1), action=st.integers(0, 255), utility=FLOATS,
-        policy=NAMES, reason=NAMES, budget=st.integers(0, 2**31 - 1), budget_left=st.integers(0, 2**31 - 1),
-    )
+def _good_estimate(second: int, window_id: int) -> Engagement:
+    parts = [
+        ModalityEstimate(modality=m, status=ModalityEstimate.VALID, probabilities=[0.1, 0.1, 0.8]) for m in range(4)
+    ]
+    return Engagement(
+        header=Header(stamp=Time(sec=NOW_S + second)), window_id=window_id, level=Engagement.HIGH,
+        probabilities=[0.1, 0.1, 0.8], modalities=parts,
+    )  # fmt: skip
+
+
+def _recording(session: str, **said: Any) -> SessionStatus:
+    return SessionStatus(recording=True, session=session, **said)
+
+
+QUERIES = st.builds(
+    Query, header=HEADERS | OF_NOW, window_id=st.integers(0, 2**64 - 1), action=st.integers(0, 255), utility=FLOATS,
+    policy=NAMES, reason=NAMES, budget=st.integers(0, 2**31 - 1), budget_left=st.integers(0, 2**31 - 1),
 )  # fmt: skip
+WORDS = NAMES | odd_words().map(lambda word: word.encode("utf-8", "replace").decode())
+IDS = st.integers(0, 2**64 - 1)
+SESSIONS = st.sampled_from(["today", "yesterday", "", "é" * 300])
+SAID = st.one_of(
+    st.builds(ModelInfo, header=HEADERS, name=WORDS | st.just("P017"), version=WORDS | st.sampled_from(["1", "2"])),
+    st.builds(
+        SessionStatus, header=HEADERS, recording=st.booleans(), session=SESSIONS, participant=WORDS, privacy=WORDS,
+        started=STAMPS, flags=st.integers(0, 2**32 - 1), bytes_written=IDS, problem=WORDS,
+    ),
+    st.builds(Recorded, header=HEADERS, session=SESSIONS, window_id=IDS, withdrawn=st.booleans(), clip=WORDS),
+    st.builds(_good_estimate, st.integers(0, 20), IDS),
+    ESTIMATES,
+    QUERIES,
+)  # fmt: skip
+
+
+@st.composite
+def said(draw: st.DrawFn) -> list[Any]:
+    """Several of them; its text is short, which Hypothesis writes whenever it rejects a draw."""
+    return draw(st.lists(SAID, max_size=8))
+
+
+@fuzz(said())
+@example([ModelInfo(name="é" * 300, version="1")])  # no folder can be called so
+@example([_recording("today"), Recorded(session="today", window_id=2**64 - 1), _good_estimate(1, 1)])  # never was
+def test_what_anybody_says_of_models_and_sessions(listeners: Listeners, messages: list[Any]) -> None:
+    for message in [SessionStatus(), _recording("another"), *messages, _good_estimate(60, NOW_S * 10)]:
+        listeners.hear(message)
+    listeners.are_well()
+
+
+@dataclass
+class Listeners:
+    """Who selects, and what a page knows of the graph: their callbacks are called as an executor would."""
+
+    selector: SelectorNode
+    page: Node
+    feed: GraphFeed
+
+    def hear(self, message: Any) -> None:
+        """And after an estimate somebody flags the moment."""
+        for node in (self.selector, self.page):
+            for subscription in node.subscriptions:
+                if subscription.msg_type is type(message):
+                    subscription.callback(deserialize_message(serialize_message(message), type(message)))
+        if isinstance(message, Engagement):
+            self.ask(FlagNow)
+
+    def ask(self, kind: Any, **asked: Any) -> Any:
+        (service,) = (service for service in self.selector.services if service.srv_type is kind)
+        answer = service.callback(kind.Request(**asked), kind.Response())
+        serialize_message(answer)
+        return answer
+
+    def are_well(self) -> None:
+        """What stands can be taken back, the page can be shown, and there is something to report."""
+        for window_id in self.ask(GetBudget).flagged:
+            assert self.ask(Unflag, window_id=window_id).success
+        assert list(self.selector._reports())
+        json.dumps(self.feed.state(), allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def listeners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listeners]:
+    model = tmp_path_factory.mktemp("models") / "P017"
+    for version in ("2", "1"):
+        write_model_set(model, version, feature_sets={Modality.AUDIO: "spectral"})
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    selector = SelectorNode(parameter_overrides=[Parameter("model", value=str(model))])
+    page = Node("page")
+    assert selector.trigger_configure() is TransitionCallbackReturn.SUCCESS
+    assert selector.trigger_activate() is TransitionCallbackReturn.SUCCESS
+    yield Listeners(selector, page, GraphFeed(page))
+    for node in (selector, page):
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@fuzz(QUERIES)
 @example(Query(header=Header(stamp=SOON), window_id=2**64 - 1))  # more than a database can keep
 @example(Query(header=Header(stamp=SOON), window_id=2**64 - 1, action=Query.WITHDRAWN))
 @example(Query(header=Header(stamp=SOON), utility=math.nan))  # which it keeps as nothing

@@ -5,13 +5,18 @@ from __future__ import annotations
 import array
 import math
 import time
+from collections.abc import Callable
 from itertools import groupby
 from threading import Event
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_msgs.srv import ReloadModel
@@ -20,10 +25,12 @@ from mmal_ros.features.names import SIZES
 from mmal_ros.model_card import make_current
 from mmal_ros.model_versions import rollback, use
 from mmal_ros.nodes.conversions import MODALITY_CODES, frame_to_message
+from mmal_ros.nodes.engagement_node import EngagementNode
 from mmal_ros.nodes.model_loading import load_beside
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES, MODEL_INFO
+from rigs.gpu import put_on_gpu
 from rigs.model_sets import CHOSEN_SETS, write_model_set
-from rigs.ros import latest_reports, message_of, node_process, participant, values_of, wait_until
+from rigs.ros import NAMESPACE, latest_reports, message_of, node_process, participant, values_of, wait_until
 
 NODE = "engagement_node"
 
@@ -232,6 +239,17 @@ def test_a_model_that_is_not_there_is_an_error_that_says_so(ros, tmp_path):
     assert "nowhere is no model set" in log
 
 
+def test_a_model_that_cannot_be_read_is_one_sentence(ros, models):
+    (models / "1" / "face.onnx").unlink()
+    (models / "1" / "face.onnx").symlink_to("/proc/self/mem")  # a file of which nobody, not even root, can read a byte
+    with node_process(NODE, model=models) as process:
+        assert not ros.change_state(NODE, Transition.TRANSITION_CONFIGURE)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "face.onnx cannot be read (Input/output error); expected a file that this account may read" in log
+    assert "Traceback" not in log
+
+
 def test_a_gpu_that_is_not_there_is_reported_and_replaced(ros, models):
     """CUDA was asked for on a machine without: the node runs on the CPU and says so; there is no GPU in CI."""
     diagnostics = ros.listen(DIAGNOSTICS)
@@ -244,6 +262,47 @@ def test_a_gpu_that_is_not_there_is_reported_and_replaced(ros, models):
     assert values["provider"] in ("CPUExecutionProvider", "CUDAExecutionProvider")
     if values["provider"] == "CPUExecutionProvider":
         assert "runs on CPUExecutionProvider, not on CUDAExecutionProvider" in log
+
+
+def test_a_gpu_that_fails_and_has_no_substitute_is_told_and_estimates_go_on_when_it_works(ros, models, capfd):
+    """Who forbade the CPU gets no estimate of half the model, and a node that lives; the GPU is a stand-in."""
+    estimates, diagnostics = ros.listen(ENGAGEMENT), ros.listen(DIAGNOSTICS)
+    told = {"model": str(models), "allow_fallback": False}
+    node = EngagementNode(
+        namespace=NAMESPACE, parameter_overrides=[Parameter(name, value=value) for name, value in told.items()]
+    )
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+        gpu = put_on_gpu(node._pipeline.estimator.models.classifiers[Modality.FACE], works=True)
+        face = ros.publisher(FEATURES[Modality.FACE])
+
+        def watched_until(condition: Callable[[], object]) -> None:
+            """Spins; what a callback raises, which would end a process, ends the test."""
+            deadline = time.monotonic() + 20
+            while not condition():
+                assert time.monotonic() < deadline
+                face.publish(frame_to_message(frame(Modality.FACE), "test"))
+                executor.spin_once(0.02)
+
+        assert node.trigger_activate() is TransitionCallbackReturn.SUCCESS
+        watched_until(lambda: estimates and estimates[-1].level != Engagement.UNKNOWN)
+        gpu.works = False
+        watched_until(lambda: "face.onnx failed on CUDAExecutionProvider" in message_of(diagnostics, "estimates"))
+        report, count, later_s = latest_reports(diagnostics)["estimates"], len(estimates), time.monotonic() + 1.5
+        watched_until(lambda: time.monotonic() > later_s)
+        assert len(estimates) == count, "something was estimated all the same"
+        gpu.works = True
+        watched_until(lambda: latest_reports(diagnostics)["estimates"].level != DiagnosticStatus.ERROR)
+        watched_until(lambda: len(estimates) > count + 5)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+    assert report.level == DiagnosticStatus.ERROR
+    assert report.message.startswith("nothing is estimated: ")
+    assert report.message.endswith("; set allow_fallback to go on on the CPU")
+    assert capfd.readouterr().err.count("nothing is estimated") == 1
 
 
 def assert_no_more_come(estimates: list[Engagement]) -> None:

@@ -286,14 +286,14 @@ def test_without_estimates_nothing_can_be_flagged_and_diagnostics_say_so(ros, mo
 
 
 def test_it_follows_the_model_set_in_use_and_says_when_it_cannot(ros, models, tmp_path):
-    """engagement_node reloads: a version beside the running one is found, one from elsewhere is not."""
+    """engagement_node reloads: a version beside the running one is found, a child's from elsewhere is not."""
     write_model_set(models, "2", seed=3)
     write_model_set(tmp_path / "better", "7", seed=4)
     diagnostics = ros.listen(DIAGNOSTICS)
-    with node_process(NODE, model=models / "1"):
+    with node_process(NODE, model=models / "1") as process:
         ros.activate(NODE)
         engagement, info = ros.publisher(ENGAGEMENT), ros.publisher(MODEL_INFO)
-        told = {"random/2": "random/2", "better/7": "better/7", "nowhere/1": "another"}
+        told = {"random/2": "random/2", "better/7": "better/7", "P018/3": "another"}
         for identity, words in told.items():
             name, _, version = identity.partition("/")
             info.publish(ModelInfo(name=name, version=version))
@@ -301,8 +301,44 @@ def test_it_follows_the_model_set_in_use_and_says_when_it_cannot(ros, models, tm
         tell(engagement, [1])
         complaint = message_of(diagnostics, "flags")
         found = values_of(diagnostics, "flags")["model"]
+        process.terminate()
+        _, log = process.communicate(timeout=20)
     assert complaint == "another model runs, but windows are still chosen as with better/7"
     assert found == "better/7"
+    assert "P018" not in log
+    assert f"{complaint}: version 3, which is in use, is neither in {tmp_path} nor among" in log
+
+
+def test_a_model_set_in_use_that_cannot_be_read_here_ends_nothing(ros, models, tmp_path):
+    """A name too long for a folder, and a disk that fails: who dies of it would, started again, hear it again."""
+    failing = write_model_set(tmp_path / "failing", "1", seed=5) / "audio.onnx"
+    failing.unlink()
+    failing.symlink_to("/proc/self/mem")  # a file of which nobody, not even root, can read a byte
+    diagnostics = ros.listen(DIAGNOSTICS)
+    with node_process(NODE, model=models) as process:
+        ros.activate(NODE)
+        info = ros.publisher(MODEL_INFO)
+        for name in ("é" * 300, "failing"):
+            info.publish(ModelInfo(name=name, version="1"))
+            wait_until(lambda: said(diagnostics, "another"), 10)
+            info.publish(ModelInfo(name="random", version="1"))
+            wait_until(lambda: not said(diagnostics, "another"), 10)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "cannot be read (File name too long)" in log
+    assert "audio.onnx cannot be read (Input/output error); expected a file that this account may read" in log
+    assert "Traceback" not in log
+
+
+def test_a_model_set_that_cannot_be_read_is_refused_in_one_sentence(ros, models):
+    (models / "1" / "face.onnx").unlink()
+    (models / "1" / "face.onnx").symlink_to("/proc/self/mem")
+    with node_process(NODE, model=models) as process:
+        assert not ros.change_state(NODE, Transition.TRANSITION_CONFIGURE)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "face.onnx cannot be read (Input/output error); expected a file that this account may read" in log
+    assert "Traceback" not in log
 
 
 def said(diagnostics, word: str) -> bool:
