@@ -6,12 +6,15 @@ takes that for a transition that failed. So it is kept that somebody said so.
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+LEAVE_WITHIN_S = 10.0
 ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _came: list[int] = []
 
@@ -42,6 +45,15 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def leave_soon() -> None:
+    """All is done and written: if libraries cannot end within `LEAVE_WITHIN_S`, the process ends with exit code 1.
+
+    A thread of Fast DDS's shared memory may wait by the wall clock, for as long as that was set back.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)  # a file of Python's would be closed while Python ends
+    faulthandler.dump_traceback_later(LEAVE_WITHIN_S, exit=True, file=nowhere)
 
 
 def told_to_stop() -> bool:

@@ -144,7 +144,8 @@ def _providers() -> Iterator[Finding]:
         with TemporaryFile("w+") as said:
             try:
                 with output_into(said, STDOUT, STDERR):  # ONNX Runtime says the same many times over
-                    used = load_model_set(find_model("demo"), list(dict.fromkeys([name, "cpu"]))).providers
+                    wanted = list(dict.fromkeys([name, "cpu"]))
+                    used = load_model_set(find_model("demo"), wanted, allow_fallback=False).providers
             except ModelError as error:
                 yield Finding(f"ONNX on {name}", False, str(error))
                 continue

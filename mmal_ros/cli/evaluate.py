@@ -123,9 +123,10 @@ def evaluate(
 
 def _evaluate(folder: Path, settings: Settings, data: DataSet, engine: Engine) -> None:
     from mmal_ros.training import provenance
-    from mmal_ros.training.evaluation.cell import run_cell, with_whom
+    from mmal_ros.training.evaluation.cell import run_cell
     from mmal_ros.training.evaluation.engines import CellError
     from mmal_ros.training.evaluation.grid import run_grid
+    from mmal_ros.training.evaluation.participants import with_whom
     from mmal_ros.training.evaluation.report import Origin, write_report
     from mmal_ros.training.evaluation.table import ResultsTable
 

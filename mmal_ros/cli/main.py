@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from mmal_ros.discretion import log_discreetly
 from mmal_ros.files import keep_private
-from mmal_ros.stopping import heed_signals, told_to_stop
+from mmal_ros.stopping import heed_signals, leave_soon, told_to_stop
 
 INTERRUPTED = 130
 
@@ -32,3 +32,5 @@ def main() -> None:
         with suppress(OSError):  # its terminal may be gone
             sys.stderr.write(f"mmal: stopped; meanwhile: {type(error).__name__}: {error}\n")  # perhaps only of that
         sys.exit(INTERRUPTED)
+    finally:
+        leave_soon()

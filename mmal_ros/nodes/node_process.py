@@ -21,7 +21,7 @@ from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files
 from mmal_ros.nodes.discovery import RosError, in_one_sentence, start_ros, stay_on_this_computer
 from mmal_ros.nodes.parameter_checks import ParameterError
 from mmal_ros.nodes.spinning import PERIOD_S, shut_down
-from mmal_ros.stopping import ALL, end_if_told, heed_signals, told_to_stop
+from mmal_ros.stopping import ALL, end_if_told, heed_signals, leave_soon, told_to_stop
 
 Load = Callable[[], Callable[[], Any]]
 """Imports a node's class and returns it."""
@@ -56,6 +56,7 @@ def spin(load: Load) -> None:
         if node is not None:
             shut_down(node)
         rclpy.try_shutdown()
+        leave_soon()
 
 
 def _made(load: Load) -> Any:

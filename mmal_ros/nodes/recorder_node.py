@@ -60,7 +60,7 @@ class RecorderNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read and check the parameters, make topics and services."""
         self.settings = parameters.read(self, RecorderParameters)
-        self._card(self._trial_code(), "")
+        self._try_card()
         self._root()
         self._described = {topic.name: self._describe(topic) for topic in (*ALWAYS, *SEEN_AND_HEARD)}
         self._recorded = self.create_publisher(RECORDED.type, RECORDED.name, RECORDED.qos)
@@ -178,6 +178,13 @@ class RecorderNode(LifecycleNode):
     def _card(self, participant: str, privacy: str) -> SessionCard:
         clock = "sim" if self.get_parameter("use_sim_time").value else "system"
         return session_card(self.settings, participant, privacy, self.now_ns(), clock)
+
+    def _try_card(self) -> None:
+        """Raises ParameterError or ModelError where no session could begin as the parameters say."""
+        try:
+            self._card(self._trial_code(), "")
+        except SessionError as error:
+            raise ParameterError(str(error)) from error
 
     def _root(self) -> Path:
         """Of all sessions; raises ParameterError where nobody has such a home: it would be made wherever this runs."""

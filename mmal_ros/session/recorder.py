@@ -20,13 +20,13 @@ from pathlib import Path
 from time import monotonic
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
-from mmal_ros.features.recording import LONGEST_NS
 from mmal_ros.session.bag import claimed, sync_folder
 from mmal_ros.session.bag_metadata import BagTopic
 from mmal_ros.session.bag_queue import BagQueue
 from mmal_ros.session.card import SessionCard, SessionError, write_session_card
 from mmal_ros.session.clips import ClipRecorder
 from mmal_ros.session.folder import new_session
+from mmal_ros.session.inflow import Inflow
 from mmal_ros.session.records import CLIP_LOST, Flag, Privacy
 from mmal_ros.session.space import Room, Space, check_space, give_up_reserve
 from mmal_ros.session.store import LARGEST_ID, SessionStore, UnstorableError
@@ -41,18 +41,8 @@ STOP_TIMEOUT_S = 2.0
 CLIPS_TIMEOUT_S = 10.0
 LATE_CLIP_S = 60.0
 """One that took longer than that is lost already, but still at work on its file."""
-NOTHING_COMES_S = 10.0
-"""After the start something should have been seen or heard."""
-NOTHING_COMES = (
-    "neither picture nor sound comes, so no clips are made; were camera and microphone launched with features_only?"
-)
 AHEAD_NS = 60 * NANOSECONDS_PER_SECOND
 """A flag of later than this is of another clock: its clip would never be due."""
-CLOCK_SET_BACK = "the clock was set back to before the start, so flags are passed over; begin a new session"
-TIME_REPEATS = "the clock was set back by {:.0f} s: until it has caught up, nothing can be learned from what comes"
-CLOCK_SET_FORWARD = "the clock was set forward by more than a week, so what comes is lost; begin a new session"
-JUMP_NS = NANOSECONDS_PER_SECOND
-"""Less is how a clock is kept right."""
 ODD_FLAG = "a flag is passed over: window, stamp or utility cannot be; does another software publish it?"
 log = logging.getLogger(__name__)
 
@@ -115,9 +105,7 @@ class SessionRecorder:
         self._store_problem = ""
         self._troubles: dict[Callable[..., None], str] = {}  # of what failed when it was done last
         self._told_of_odd = False
-        self._latest_ns = self.card.start_ns
-        self._began_s = monotonic()
-        self._something_came = False
+        self._inflow = Inflow(self.card)
         self.clips_lost = 0
         """Flags whose clip could not be made."""
         self._wake = threading.Event()
@@ -165,35 +153,17 @@ class SessionRecorder:
         """Empty: all is well; else one sentence."""
         trouble = next(iter(list(self._troubles.values())), "")
         of_disk = self._store_problem or trouble or self._space.problem or self.bag.problem
-        return of_disk or self._clock_problem() or self._nothing_comes()
-
-    def _clock_problem(self) -> str:
-        now_ns = self._now_ns()
-        back_ns = self._latest_ns - now_ns
-        if now_ns < self.card.start_ns:
-            return CLOCK_SET_BACK
-        if now_ns - self.card.start_ns > LONGEST_NS:
-            return CLOCK_SET_FORWARD
-        return TIME_REPEATS.format(back_ns / NANOSECONDS_PER_SECOND) if back_ns > JUMP_NS else ""
-
-    def _nothing_comes(self) -> str:
-        waits = not self._something_came and monotonic() - self._began_s > NOTHING_COMES_S
-        return NOTHING_COMES if waits and self._clips is not None and self._is_watched() else ""
-
-    def _is_watched(self) -> bool:
-        """Whether picture or sound should come, as far as the card knows."""
-        devices = self.card.devices
-        return any(devices.get(sensor, "") != "none" for sensor in ("camera", "microphone")) or not devices
+        return of_disk or self._inflow.problem(self._now_ns())
 
     def picture(self, stamp_ns: int, jpeg: bytes) -> None:
         """A picture that a clip may want to show."""
-        self._something_came = True
+        self._inflow.seen_or_heard = True
         if self._clips is not None:
             self._clips.picture(stamp_ns, jpeg)
 
     def sound(self, stamp_ns: int, values: FloatArray, rate_hz: float) -> None:
         """Sound that a clip may want to play: mono, -1 to 1, the first value at the stamp."""
-        self._something_came = True
+        self._inflow.seen_or_heard = True
         if self._clips is not None:
             self._clips.sound(stamp_ns, values, rate_hz)
 
@@ -324,7 +294,7 @@ class SessionRecorder:
 
     def _tend(self) -> None:
         now_ns = self._now_ns()
-        self._latest_ns = max(self._latest_ns, now_ns)
+        self._inflow.note_time(now_ns)
         self.bag.write()
         if self._clips is not None:
             self._clips.tick(now_ns)

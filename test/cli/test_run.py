@@ -29,6 +29,8 @@ from rigs.ros import wait_until
 from rigs.stepped_clock import SteppedClock
 
 MMAL = str(Path(sys.executable).parent / "mmal")
+LEFT = 1
+"""All is written, but Fast DDS did not end: its waits go by the clock that was set (`stopping.leave_soon`)."""
 OPENSMILE_SETS = {
     Modality.FACE: "mediapipe-face",
     Modality.BODY: "mediapipe-pose",
@@ -171,7 +173,7 @@ def test_a_clock_that_is_set_changes_nothing_about_how_long_a_run_is(models, tmp
             _, log = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == 0, log
+    assert process.returncode in (0, LEFT), log
     assert time.monotonic() - begun_s > 5
 
 

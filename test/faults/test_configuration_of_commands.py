@@ -173,7 +173,10 @@ def test_what_is_misspelt_is_recognised(home, arguments, sentence):
     [
         (["run", "--wristband", "synthetic", "--fast", "--record", "P017"], "works live only"),
         (["run", "--wristband", "synthetic", "--fast", "--page"], "works live only"),
-        (["run", "--wristband", "synthetic", "--save-features", "{home}/new.npz"], "works with --fast only"),
+        (
+            ["run", "--wristband", "synthetic", "--save-features", "{home}/new.npz"],
+            "works with --fast and sensors only",
+        ),
         (["run", "--wristband", "synthetic", "--record", "Anna Maria"], "no code of a participant"),
         (["run", "--wristband", "synthetic", "--record="], "nothing is given after '--record='"),
         (["run", "--features", "{home}/file", "--wristband", "synthetic"], "instead of sensors"),

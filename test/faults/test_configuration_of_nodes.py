@@ -209,6 +209,7 @@ def test_the_program_ends_with_one_sentence_and_exit_code_2(arguments, sentence)
     [
         ("engagement_node", "rate_hz:=3.0", "parameter 'rate_hz': a rate of 3.0 estimates/s does not fit"),
         ("e4_node", "source:=blue:E4", "did you mean ble:NAME-or-ADDRESS"),
+        ("recorder_node", "participant:=Anna", "has no digit, and may be a name"),
     ],
 )
 def test_what_turns_out_to_be_wrong_as_a_launched_node_configures_itself_ends_it_too(executable, parameter, sentence):

@@ -144,7 +144,9 @@ def test_answers_outlive_a_server_of_other_sessions(server, session, visit, tmp_
     stranded = "2 answers of other sessions kept until their server runs"
     expect(page.locator("#saved")).to_have_text(f"All answers saved · {stranded}")
     press(page, "3")
-    until_saved(renamed, ["high"])
+    expect(page.locator("#progress-words")).to_have_text("1 of 10")
+    expect(page.locator("#saved")).to_have_text(f"All answers saved · {stranded}")
+    assert [label.value for label in labels(renamed)] == ["high"]
     server.kill()
     server.start(session.path.parent)
     page.goto(server.link)
@@ -152,10 +154,6 @@ def test_answers_outlive_a_server_of_other_sessions(server, session, visit, tmp_
     all_saved(page)
     assert [label.value for label in labels(session)] == ["low", "medium"]
     keep(Outcome("review server of other sessions", "at the same address, while answers wait"))
-
-
-def until_saved(session: SessionFolder, said: list[str]) -> None:
-    seconds_until(lambda: [label.value for label in labels(session)] == said)
 
 
 def test_two_reviewers_at_once_do_not_write_over_one_another(session, visit):

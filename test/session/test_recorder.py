@@ -16,8 +16,8 @@ import jsonschema
 import numpy as np
 import pytest
 
+from mmal_ros.session import inflow, space
 from mmal_ros.session import recorder as recorder_module
-from mmal_ros.session import space
 from mmal_ros.session import store as store_module
 from mmal_ros.session.bag_metadata import BagTopic, is_complete
 from mmal_ros.session.card import CARD_NAME, SessionCard, SessionError, schema
@@ -341,7 +341,7 @@ def test_a_clock_that_leaps_by_months_is_told(tmp_path):
 @pytest.mark.parametrize(("devices", "told"), [({}, True), ({"camera": "device:0"}, True), (ONLY_A_WRISTBAND, False)])
 def test_clips_of_which_nothing_comes_are_told(tmp_path, monkeypatch, devices, told):
     """As where camera and microphone were launched with another privacy than the session has."""
-    monkeypatch.setattr(recorder_module, "NOTHING_COMES_S", 0.5)
+    monkeypatch.setattr(inflow, "NOTHING_COMES_S", 0.5)
     wanted = card(Privacy.CLIPS).model_copy(update={"devices": devices})
     recorder = SessionRecorder(tmp_path, wanted, TOPICS, time.time_ns, lambda what: None)
     assert recorder.problem == ""

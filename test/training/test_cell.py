@@ -15,7 +15,8 @@ from mmal_ros.selector import Candidates
 from mmal_ros.training.data import load_data_set
 from mmal_ros.training.data.cohort import simulated_person
 from mmal_ros.training.evaluation import cell as cells
-from mmal_ros.training.evaluation.cell import run_cell, with_whom
+from mmal_ros.training.evaluation.cell import run_cell
+from mmal_ros.training.evaluation.participants import with_whom
 from mmal_ros.training.evaluation.protocol import random_remainder, time_blocked
 from mmal_ros.training.evaluation.settings import (
     ALL_LABELS,

@@ -11,6 +11,8 @@ from mmal_ros.training.group.grouped import GroupedClassifiers, class_balanced
 from mmal_ros.training.group.networks import EngagementLSTM
 
 RUNS, WINDOWS, SIZE = 3, 12, 7
+LEARNED_ATOL = 2e-3
+"""Adam makes up to 7e-4 of the rounding of another processor; weights that are passed over make 0.03 and more."""
 
 
 def networks() -> list[EngagementLSTM]:
@@ -68,7 +70,7 @@ def test_each_run_learns_what_its_network_learns(steps: int, batch: int | None) 
         parts = [torch.from_numpy(part[run]) for part in (features, mask, labels, weights)]
         fit_alone(network, parts, batch, np.random.default_rng(run))
         np.testing.assert_allclose(
-            grouped.probabilities(features, mask)[run], alone(network, features[run], mask[run]), atol=2e-5
+            grouped.probabilities(features, mask)[run], alone(network, features[run], mask[run]), atol=LEARNED_ATOL
         )
 
 

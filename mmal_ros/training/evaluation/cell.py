@@ -36,7 +36,7 @@ from mmal_ros.training.group.models import GroupModel, GroupSettings
 from mmal_ros.training.group.store import stored_group
 from mmal_ros.training.group.windows import FEATURE_FUSION
 from mmal_ros.training.metrics import NO_ANSWER, score_columns
-from mmal_ros.training.people import DataError, DataSet, PersonWindows
+from mmal_ros.training.people import DataSet, PersonWindows
 from mmal_ros.training.person.personalise import PERSONALISERS, Opinions, Personalisation, group_only, personalise
 from mmal_ros.training.policy.policies import trained_criteria
 from mmal_ros.training.pool_selection import SELECTORS, make_selector
@@ -45,8 +45,6 @@ from mmal_ros.window_vectors import window_vectors
 Rows = NDArray[np.int64]
 GROUP_SEED = 0
 """One group model and one policy for all seeds, so that selectors differ in what they select and in nothing else."""
-FEWEST_OF_A_GROUP = 2
-"""Windows: somebody has to be held out."""
 MOST_AT_ONCE = 100
 """Choices of more labels than this are learned from one by one: a group is padded to its largest member."""
 
@@ -74,32 +72,6 @@ def run_cell(cell: Cell, settings: Settings) -> list[Row]:
         for protocol in settings.protocols
         for row in _protocol_rows(protocol, cell, settings, data, person, group, trained)
     ]
-
-
-def with_whom(data: DataSet, settings: Settings) -> tuple[DataSet, tuple[str, ...]]:
-    """Who can be tested, in the order of the data; the data's repairs say who is left out, and why.
-
-    Raises:
-        DataError: there is nobody to learn from, nobody to test, or somebody who was named cannot be tested.
-    """
-    reasons = {code: _why_not(data, code, settings) for code in settings.people or data.tested}
-    left_out = [reason for reason in reasons.values() if reason]
-    people = tuple(code for code, reason in reasons.items() if not reason)
-    if left_out and (settings.people or not people):
-        raise DataError(left_out[0])
-    return replace(data, repairs=(*data.repairs, *(f"Not tested: {reason}." for reason in left_out))), people
-
-
-def _why_not(data: DataSet, code: str, settings: Settings) -> str:
-    """Why somebody cannot be tested; empty: she can be."""
-    if sum(len(person) for person in data.group_without(code)) < FEWEST_OF_A_GROUP:
-        return f"{data.name} has nobody besides '{code}' to learn a group's model from; add recordings of other people"
-    if TIME_BLOCKED in settings.protocols:
-        try:
-            time_blocked(data.of([code])[0], data.gap_s, settings.pool_share)
-        except DataError as error:
-            return str(error)
-    return ""
 
 
 def candidates_of(group: GroupModel, windows: PersonWindows) -> Candidates:
