@@ -63,7 +63,8 @@ export class Outbox extends EventTarget {
         this.#strangers.add(item.place); // today's server is one of other sessions
         return true;
       }
-      const final = error instanceof Refused && !error.passing && error.status !== 401;
+      const away = [401, 404].includes(error.status); // this server is another one than had the session, or will again
+      const final = error instanceof Refused && !error.passing && !away;
       if (final) this.#settled(item, "refused", { message: error.message });
       else this.trouble = error.message;
       return final;
