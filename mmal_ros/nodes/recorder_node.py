@@ -164,7 +164,7 @@ class RecorderNode(LifecycleNode):
         if self._wanted is not None:
             try:
                 self.start(*self._wanted)
-            except SessionError as error:
+            except STARTING_FAILS as error:
                 if not self.settings.activates_itself:
                     raise  # who activates it hears of it
                 self._hindrance = f"no session can begin, which is tried again: {error}"
