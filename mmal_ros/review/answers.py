@@ -37,6 +37,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 """For the OpenAPI description of every route."""
 
 
+HALF_A_CHARACTER = "A text has half of a character in it, which cannot be kept; write it anew."
+
+
 class NotThereError(Exception):
     """What was asked for is not there; the message is a sentence for a person."""
 
@@ -68,6 +71,11 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _wrong(request: Request, error: RequestValidationError) -> Response:
         return refusal(request.scope, HTTPStatus.UNPROCESSABLE_ENTITY, _first(error.errors()[0]))
+
+    @app.exception_handler(UnicodeEncodeError)
+    async def _half(request: Request, error: Exception) -> Response:
+        """JSON can name a half of a pair of surrogates, which no file and no database can."""
+        return refusal(request.scope, HTTPStatus.UNPROCESSABLE_ENTITY, HALF_A_CHARACTER)
 
     @app.exception_handler(HTTPException)
     async def _other(request: Request, error: HTTPException) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import ssl
@@ -19,6 +20,7 @@ from mmal_ros.review import server as review_server
 from mmal_ros.review.security import Access
 from mmal_ros.review.server import Address, _Impatient
 from mmal_ros.session.folder import SessionFolder
+from mmal_ros.session.store import SessionStore
 from rigs.certificate import certify
 from rigs.review import TOKEN, Served, served
 from rigs.sessions import make_session
@@ -164,6 +166,29 @@ def test_a_request_that_is_smuggled_in_a_body_stays_a_body(server: Served) -> No
         answer = server.raw(request.encode())
         assert answer.count(b"HTTP/1.1 ") == 1, headers
         assert b"participant" not in answer
+
+
+@pytest.mark.parametrize(
+    ("act", "where"),
+    [
+        *(("labels", name) for name in ("note", "annotator", "request", "value")),
+        ("undo", "annotator"),
+        ("undo", "request"),
+    ],
+)
+def test_half_of_a_character_is_refused_in_one_sentence(
+    server: Served, session: SessionFolder, act: str, where: str
+) -> None:
+    """JSON can name it, and nothing else can keep it."""
+    with SessionStore(session.labels) as store:
+        window_id = store.flags()[0].window_id
+    body = {"window_id": window_id, "annotator": "C1", "request": "half of a character"}
+    body |= {"value": "low", "note": ""} if act == "labels" else {}
+    text = json.dumps(body | {where: "C1\ud800 and some more"})
+    headers = {"Content-Type": "application/json"}
+    answer = server.reviewer.post(f"/api/sessions/{session.name}/{act}", content=text, headers=headers)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"]
 
 
 def test_headers_without_an_end_are_cut_off(server: Served) -> None:
