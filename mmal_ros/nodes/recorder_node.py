@@ -122,9 +122,7 @@ class RecorderNode(LifecycleNode):
             self._hear(MODEL_INFO, self._model_info)
         if card.privacy is not Privacy.FEATURES_ONLY:
             self._seen_and_heard = [self._listen(topic) for topic in SEEN_AND_HEARD]
-        self._wanted, self._hindrance = None, ""
-        if self._going_on is not None:
-            self._going_on.remember(card.start_ns)
+        self._remember(card.start_ns)
         self.get_logger().info(f"recording ({card.privacy})")  # no path: it has a participant's code
         self._publish_status()
         return self.recorder
@@ -169,6 +167,12 @@ class RecorderNode(LifecycleNode):
                     raise  # who activates it hears of it
                 self._hindrance = f"no session can begin, which is tried again: {error}"
         self._publish_status()
+
+    def _remember(self, start_ns: int | None) -> None:
+        """Nothing waits to begin any more; whoever takes this recorder's place shall know what it was doing."""
+        self._wanted, self._hindrance = None, ""
+        if self._going_on is not None:
+            self._going_on.remember(start_ns)
 
     def _forget(self) -> None:
         self._wanted, self._hindrance = None, ""
@@ -239,9 +243,7 @@ class RecorderNode(LifecycleNode):
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         recorder = self.stop()
-        self._wanted, self._hindrance = None, ""
-        if self._going_on is not None:
-            self._going_on.remember(None)
+        self._remember(None)
         response.success = recorder is not None
         response.message = f"recorded {recorder.folder.path}" if recorder else "no session is being recorded"
         return response

@@ -21,7 +21,7 @@ from mmal_ros.models import PROVIDERS, load_model_set, resolve_version
 from mmal_ros.onnx_session import CPU, open_session
 from mmal_ros.paths import find_model
 from rigs.gpu import LostGpu
-from rigs.model_sets import CHOSEN_SETS, DAMAGES, edit_card, write_model_set
+from rigs.model_sets import CHOSEN_SETS, DAMAGES, edit_card, put_on_a_failing_disk, write_model_set
 
 REASONS = {
     "no card": ["is no model set", "model.json"],
@@ -105,18 +105,12 @@ def test_a_damaged_model_set_is_refused_with_the_reason(model_folder: Path, dama
         assert words in str(refusal.value)
 
 
-def _on_a_disk_that_fails(path: Path) -> None:
-    """What it becomes is a file, and no byte of it can be read, not even by root."""
-    path.unlink()
-    path.symlink_to("/proc/self/mem")
-
-
 UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "graph": (
-        lambda folder: _on_a_disk_that_fails(folder / "audio.onnx"),
+        lambda folder: put_on_a_failing_disk(folder / "audio.onnx"),
         r"audio\.onnx cannot be read \(Input/output",
     ),
-    "card": (lambda folder: _on_a_disk_that_fails(folder / "model.json"), r"model\.json cannot be read \(Input/output"),
+    "card": (lambda folder: put_on_a_failing_disk(folder / "model.json"), r"model\.json cannot be read \(Input/output"),
     "name in the card": (
         lambda folder: edit_card(folder, lambda card: card["modalities"]["audio"].update(file="é" * 200)),
         r"é cannot be read \(File name too long\)",

@@ -29,7 +29,7 @@ from mmal_ros.nodes.engagement_node import EngagementNode
 from mmal_ros.nodes.model_loading import load_beside
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES, MODEL_INFO
 from rigs.gpu import put_on_gpu
-from rigs.model_sets import CHOSEN_SETS, write_model_set
+from rigs.model_sets import CHOSEN_SETS, put_on_a_failing_disk, write_model_set
 from rigs.ros import NAMESPACE, latest_reports, message_of, node_process, participant, values_of, wait_until
 
 NODE = "engagement_node"
@@ -240,8 +240,7 @@ def test_a_model_that_is_not_there_is_an_error_that_says_so(ros, tmp_path):
 
 
 def test_a_model_that_cannot_be_read_is_one_sentence(ros, models):
-    (models / "1" / "face.onnx").unlink()
-    (models / "1" / "face.onnx").symlink_to("/proc/self/mem")  # a file of which nobody, not even root, can read a byte
+    put_on_a_failing_disk(models / "1" / "face.onnx")
     with node_process(NODE, model=models) as process:
         assert not ros.change_state(NODE, Transition.TRANSITION_CONFIGURE)
         process.terminate()

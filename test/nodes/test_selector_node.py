@@ -31,7 +31,7 @@ from mmal_ros.nodes.topics import (
     SESSION_STATUS,
     SIGNALS,
 )
-from rigs.model_sets import CHOSEN_SETS, write_model_set
+from rigs.model_sets import CHOSEN_SETS, put_on_a_failing_disk, write_model_set
 from rigs.ros import latest_reports, message_of, node_process, participant, values_of, wait_until
 
 NODE = "selector_node"
@@ -311,9 +311,7 @@ def test_it_follows_the_model_set_in_use_and_says_when_it_cannot(ros, models, tm
 
 def test_a_model_set_in_use_that_cannot_be_read_here_ends_nothing(ros, models, tmp_path):
     """A name too long for a folder, and a disk that fails: who dies of it would, started again, hear it again."""
-    failing = write_model_set(tmp_path / "failing", "1", seed=5) / "audio.onnx"
-    failing.unlink()
-    failing.symlink_to("/proc/self/mem")  # a file of which nobody, not even root, can read a byte
+    put_on_a_failing_disk(write_model_set(tmp_path / "failing", "1", seed=5) / "audio.onnx")
     diagnostics = ros.listen(DIAGNOSTICS)
     with node_process(NODE, model=models) as process:
         ros.activate(NODE)
@@ -331,8 +329,7 @@ def test_a_model_set_in_use_that_cannot_be_read_here_ends_nothing(ros, models, t
 
 
 def test_a_model_set_that_cannot_be_read_is_refused_in_one_sentence(ros, models):
-    (models / "1" / "face.onnx").unlink()
-    (models / "1" / "face.onnx").symlink_to("/proc/self/mem")
+    put_on_a_failing_disk(models / "1" / "face.onnx")
     with node_process(NODE, model=models) as process:
         assert not ros.change_state(NODE, Transition.TRANSITION_CONFIGURE)
         process.terminate()

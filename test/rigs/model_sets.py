@@ -228,3 +228,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "gives NaN": _graph(scale=np.nan),
 }
 """What happens to a model set, by name: each takes the version's folder and spoils it."""
+
+
+def put_on_a_failing_disk(path: Path) -> None:
+    """What it becomes is a file, and no byte of it can be read, not even by root."""
+    path.unlink()
+    path.symlink_to("/proc/self/mem")

@@ -34,7 +34,7 @@ def measured(models: ModelSet, people: Sequence[PersonWindows]) -> dict[str, Any
     """
     estimates = [estimate for person in people for estimate in estimates_of(models, person)]
     truth = np.concatenate([person.labels for person in people])
-    answers = np.array([NO_ANSWER if e.level is None else int(e.level) for e in estimates])
+    answers = levels_of(estimates)
     ends = np.cumsum([len(person) for person in people])[:-1]
     by_person = zip(people, np.split(truth, ends), np.split(answers, ends), strict=True)
     return {
@@ -46,6 +46,11 @@ def measured(models: ModelSet, people: Sequence[PersonWindows]) -> dict[str, Any
         "by_person": {p.code: {VOTE: _scores(*rows), CONSTANT: _constant(rows[0])} for p, *rows in by_person},
         **{CRITERIA[name]: _criterion(models, name, estimates, truth != answers) for name in models.trained},
     }
+
+
+def levels_of(estimates: Sequence[Estimate]) -> Levels:
+    """(N,) the level of each, `NO_ANSWER` where it has none."""
+    return np.array([NO_ANSWER if e.level is None else int(e.level) for e in estimates], np.int64)
 
 
 def estimates_of(models: ModelSet, person: PersonWindows) -> list[Estimate]:

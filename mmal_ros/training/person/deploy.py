@@ -20,10 +20,9 @@ from mmal_ros.session.folder import SessionFolder
 from mmal_ros.training import provenance
 from mmal_ros.training.data.labelled_sessions import LabelledWindows, labelled_windows, sessions_of
 from mmal_ros.training.export.groups import read_group
-from mmal_ros.training.export.measure import estimates_of
+from mmal_ros.training.export.measure import estimates_of, levels_of
 from mmal_ros.training.export.model_sets import About, of_person, write_model_set
 from mmal_ros.training.group.models import GroupModel
-from mmal_ros.training.metrics import NO_ANSWER
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.person.acceptance import FEWEST_LABELS, Verdict, gap_between, judge
 from mmal_ros.training.person.participant_folder import alone_in, group_to_start_from, installed, make_files_private
@@ -153,8 +152,7 @@ def _levels(models: ModelSet, windows: PersonWindows, recorded: Mapping[Modality
     for modality in _missing_to(models, recorded):
         numbers = len(models.card.modalities[modality].features)
         features[modality], mask[modality] = np.zeros((*steps, numbers), np.float32), np.zeros(steps, np.float32)
-    estimates = estimates_of(models, replace(windows, features=features, mask=mask))
-    return np.array([NO_ANSWER if e.level is None else int(e.level) for e in estimates], np.int64)
+    return levels_of(estimates_of(models, replace(windows, features=features, mask=mask)))
 
 
 def _missing_to(models: ModelSet, recorded: Mapping[Modality, str]) -> list[Modality]:
