@@ -9,19 +9,22 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from time import time_ns
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FeatureFrame, Sample
 from mmal_ros.extraction import ThreadExtraction
-from mmal_ros.features.extractor import Extractor
 from mmal_ros.sensors.pushed import PushedSource
 from mmal_ros.sensors.source import SourceError, monotonic_s
 from mmal_ros.sensors.specs import Spec, live_source
+
+if TYPE_CHECKING:
+    from mmal_ros.features.vision import VisionExtractor  # MediaPipe, which takes seconds to import
 
 STATUS_PERIOD_S = 0.2
 """How often the process tells how its source is; well below the 2 s in which a fault must be known."""
@@ -84,7 +87,8 @@ def see(connection: Connection, settings: VisionSettings) -> None:
     fed = PushedSource("camera", f"the topic {settings.spec.target}", backlog=1)
     try:
         source = fed if settings.spec.scheme == "topic" else live_source(settings.spec, time_ns)
-        extraction = ThreadExtraction(source, _extractor(settings), outlet.send_frame, outlet.send_image)
+        extractor = _extractor(settings)
+        extraction = ThreadExtraction(source, extractor, outlet.send_frame, outlet.send_image)
         extraction.prepare()
         gc.freeze()  # what is loaded by now stays; no picture need wait while it is looked at for garbage
         outlet.send("ready")
@@ -93,7 +97,8 @@ def see(connection: Connection, settings: VisionSettings) -> None:
             return
         extraction.start(start_ns)
         outlet.send("started")
-        _serve(connection, outlet, extraction, fed)
+        orders = {"image": fed.push, "somebody else": lambda _: extractor.expect_somebody_else()}
+        _serve(connection, outlet, extraction, orders)
         extraction.stop()
     except SourceError as error:
         outlet.send("failed", str(error))
@@ -111,14 +116,14 @@ def _give_pictures_back() -> None:
 
 
 def _first_order(connection: Connection) -> tuple[str, Any]:
-    """What to do now; a picture on its way to the process before this one is nobody's."""
+    """Begin or stop; what was on its way to the process before this one is nobody's."""
     while True:
         order, content = connection.recv()
-        if order != "image":
+        if order in ("start", "stop"):
             return order, content
 
 
-def _extractor(settings: VisionSettings) -> Extractor:
+def _extractor(settings: VisionSettings) -> VisionExtractor:
     for name in ("matplotlib", "matplotlib.pyplot"):  # MediaPipe would load it to draw, which takes half a second
         sys.modules.setdefault(name, ModuleType(name))
     try:
@@ -128,7 +133,9 @@ def _extractor(settings: VisionSettings) -> Extractor:
     return VisionExtractor(pose_every=settings.pose_every)
 
 
-def _serve(connection: Connection, outlet: _Outlet, extraction: ThreadExtraction, fed: PushedSource) -> None:
+def _serve(
+    connection: Connection, outlet: _Outlet, extraction: ThreadExtraction, orders: Mapping[str, Callable[[Any], None]]
+) -> None:
     """Take pictures and orders, and tell how the source is, until told to stop."""
     next_status_s = 0.0
     while True:
@@ -136,7 +143,7 @@ def _serve(connection: Connection, outlet: _Outlet, extraction: ThreadExtraction
             kind, content = connection.recv()
             if kind == "stop":
                 return
-            fed.push(content)
+            orders[kind](content)
         if extraction.stuck_s > GIVE_UP_S:
             os._exit(1)  # a thread that hangs in a library ends in no other way; the parent starts another process
         if monotonic_s() >= next_status_s:

@@ -79,6 +79,11 @@ class VisionProcess:
         """Hand over a picture, when the SPEC is a topic; never blocks. One that nobody took yet gives way to it."""
         self._pictures.put(image)
 
+    def expect_somebody_else(self) -> None:
+        """Another person comes: a neutral face is learnt anew, as by a process that is being started. Never blocks."""
+        if self._heard_s is not None:  # in a thread: a picture may be stuck in a pipe that nobody empties
+            threading.Thread(target=self._try_to_send, args=("somebody else", None), daemon=True).start()
+
     def stop(self) -> None:
         """End the process; harmless when called twice."""
         with self._launching:  # from here on no other is started

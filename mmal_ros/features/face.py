@@ -30,11 +30,12 @@ UNCALIBRATED = 0.5
 class FaceExtractor:
     """Faces of a video, image after image.
 
-    The neutral face is learnt once and outlives `reset`: a camera that stalls does not change the person.
+    The neutral face is learnt once per person and outlives `reset`: a camera that stalls does not change the person.
     """
 
     def __init__(self, calibration_s: float = CALIBRATION_S, focal_lengths: float = 1.0) -> None:
         self._mesh = FaceMesh()
+        self._calibration_s = calibration_s
         self._neutral = NeutralFace(calibration_s)
         self._focal_lengths = focal_lengths
 
@@ -56,6 +57,10 @@ class FaceExtractor:
     def reset(self) -> None:
         """Forget where the face was; the neutral face stays."""
         self._mesh.reset()
+
+    def forget_person(self) -> None:
+        """Learn another's neutral face."""
+        self._neutral = NeutralFace(self._calibration_s)
 
     def close(self) -> None:
         """Release MediaPipe's graph."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import cv2
@@ -19,7 +20,7 @@ LONGEST_WITHOUT_POSE_NS = 300_000_000
 
 
 class VisionExtractor:
-    """`Extractor` of the source `camera`; one camera and one person per extractor."""
+    """`Extractor` of the source `camera`; one camera, and one person at a time."""
 
     feature_sets = {Modality.FACE: face.FEATURE_SET, Modality.BODY: body.FEATURE_SET}  # noqa: RUF012 (of the protocol)
 
@@ -41,6 +42,7 @@ class VisionExtractor:
         self._images_since_pose = 0
         self._pose_ns: int | None = None
         self._last: Sample | None = None
+        self._somebody_else = threading.Event()
         self._warm_up()
 
     def process(self, sample: Sample) -> Iterator[FeatureFrame]:
@@ -52,6 +54,9 @@ class VisionExtractor:
         if sample.source != "camera":
             return
         image = _rgb(sample)
+        if self._somebody_else.is_set():
+            self._somebody_else.clear()
+            self._face.forget_person()
         if self._last is not None and _is_cut(self._last, sample):
             self._restart()
         pose_is_due = self._is_pose_due(sample.stamp_ns)
@@ -59,6 +64,10 @@ class VisionExtractor:
         yield self._face.extract(sample.stamp_ns, image)
         if pose_is_due:
             yield self._body.extract(sample.stamp_ns, image)
+
+    def expect_somebody_else(self) -> None:
+        """From the next image on it is another person, whose neutral face is learnt; callable from any thread."""
+        self._somebody_else.set()
 
     def close(self) -> None:
         """Release MediaPipe's graphs."""

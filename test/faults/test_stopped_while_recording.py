@@ -23,6 +23,7 @@ from mmal_ros.session.bag_metadata import is_complete
 from mmal_ros.session.folder import SessionFolder, sessions_in
 from mmal_ros.session.records import CLIP_LOST
 from mmal_ros.session.store import SessionStore
+from rigs.fault_log import Outcome, keep
 from rigs.ros import participant, wait_until
 
 MMAL = str(Path(sys.executable).parent / "mmal")
@@ -81,11 +82,14 @@ def clips(folder: SessionFolder) -> list[str | None]:
 def test_ctrl_c_again_and_again_costs_no_clip(tmp_path, flagged):
     with recording_run(stdout=subprocess.DEVNULL, preexec_fn=hear_ctrl_c) as process:
         flagged()
+        began_s = time.monotonic()
         while process.poll() is None:
             process.send_signal(signal.SIGINT)
             time.sleep(BETWEEN_S)
         assert process.returncode in (INTERRUPTED, -signal.SIGINT)  # the last one may come as Python says goodbye
+        ended_s = time.monotonic() - began_s
     assert_whole(tmp_path)
+    keep(Outcome("Ctrl-C again and again while recording", f"every {BETWEEN_S} s until it has ended", None, ended_s))
 
 
 def test_a_terminal_that_goes_away_ends_the_session_in_order(tmp_path, flagged):
@@ -102,5 +106,8 @@ def test_a_terminal_that_goes_away_ends_the_session_in_order(tmp_path, flagged):
         os.close(theirs)
         flagged()
         os.close(ours)
+        began_s = time.monotonic()
         assert process.wait(STOP_TIMEOUT_S) == INTERRUPTED
+        ended_s = time.monotonic() - began_s
     assert_whole(tmp_path)
+    keep(Outcome("terminal goes away while recording", "pseudo-terminal closed: SIGHUP", None, ended_s))

@@ -122,3 +122,19 @@ def test_other_sensors_are_none_of_its_business() -> None:
 def test_an_image_of_another_kind_is_refused(image: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"expected an image \(height, width, 3\) of uint8"):
         frames_of([Sample("camera", START_NS, image, 0.0)])
+
+
+def test_somebody_else_has_another_neutral_face(clip: list[Sample]) -> None:
+    """Until it is known the confidence is halved; a second later it is."""
+    extractor = VisionExtractor(calibration_s=0.2)
+    list(extractor.process(clip[0]))  # the first image has no length
+
+    def confidence(samples: Sequence[Sample]) -> float:
+        faces = [frame for sample in samples for frame in extractor.process(sample) if frame.modality is Modality.FACE]
+        return faces[-1].confidence
+
+    known = confidence(clip[1:10])
+    extractor.expect_somebody_else()
+    assert confidence(clip[10:11]) < 0.6 * known
+    assert confidence(clip[11:25]) > 0.9 * known
+    extractor.close()

@@ -9,13 +9,16 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import Image
 
+from mmal_msgs.msg import SessionStatus
 from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.nodes.conversions import to_ns, to_time
-from mmal_ros.nodes.topics import DIAGNOSTICS, FEATURES, IMAGE, SIGNALS, camera_topic
+from mmal_ros.nodes.topics import DIAGNOSTICS, FEATURES, IMAGE, SESSION_STATUS, SIGNALS, camera_topic
 from rigs.ros import message_of, node_process, participant, values_of, wait_until
 
 ROBOT_CAMERA = "/camera/front/image_raw"
+TRUSTED = 0.6
+"""Confidence of a face whose neutral one is known; else it is 0.5 at most."""
 
 
 @pytest.fixture
@@ -127,6 +130,27 @@ def test_a_killed_vision_process_is_started_again(ros):
         count = len(faces)
         wait_until(lambda: len(faces) > count + 20, 60)
         wait_until(lambda: message_of(diagnostics, "camera") == "streaming", 10)
+
+
+def test_another_childs_session_has_another_neutral_face(ros):
+    """Known again is it after three seconds, and the next session of the same child leaves it as it is."""
+    faces = ros.listen(FEATURES[Modality.FACE])
+
+    def is_known() -> bool:
+        return bool(faces) and faces[-1].confidence > TRUSTED
+
+    with node_process("camera_node", source="synthetic:3"):
+        ros.activate("camera_node")
+        wait_until(is_known, 30)
+        status = ros.publisher(SESSION_STATUS)
+        status.publish(SessionStatus(recording=True, session="one", participant="P017"))
+        wait_until(lambda: not is_known(), 10)
+        wait_until(is_known, 30)
+        before = len(faces)
+        status.publish(SessionStatus(recording=False))
+        status.publish(SessionStatus(recording=True, session="two", participant="P017"))
+        wait_until(lambda: len(faces) > before + 30, 30)
+        assert all(face.confidence > TRUSTED for face in faces[before:])
 
 
 def test_a_camera_that_is_not_there_is_reported_and_looked_for(ros):
