@@ -4,7 +4,8 @@ It speaks the packets of either published layout at their rates and carries the 
 when told (01 and a time written to 3e71), and numbers on over connections, so nothing can be sent twice unseen.
 
 Commands: `stall` and `resume` (connected but silent), `disconnect`, `tag`, `battery PERCENT`, `garbage` (an acc packet
-of a wrong length), `state` (JSON: connected, streaming, told_s, start_ns, first: number of each stream's first value).
+of a wrong length), `hurry FACTOR` (from now on measure and send so many times as fast), `state` (JSON: connected,
+streaming, told_s, start_ns, first: number of each stream's first value).
 """
 
 from __future__ import annotations
@@ -102,6 +103,11 @@ class Wristband(Peripheral):
         await self.notify(self._signals[Stream.ACC], bytes(7))
         return "sent"
 
+    def hurry(self, factor: str) -> str:
+        self._first, self._start_ns = dict(self._next), time.time_ns()
+        self._pace *= float(factor)
+        return factor
+
     def state(self) -> str:
         first: dict[str, Any] = {stream.value: number for stream, number in self._first.items()}
         return json.dumps(
@@ -132,6 +138,7 @@ async def main() -> None:
             "tag": band.press,
             "battery": band.tell_battery,
             "garbage": band.send_garbage,
+            "hurry": band.hurry,
             "state": band.state,
         }
     )

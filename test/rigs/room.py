@@ -25,10 +25,10 @@ NOISE_S = 900
 
 
 @contextmanager
-def room(ros: Participant, camera_rate_hz: float = CAMERA_RATE_HZ, band_rate: float = 1.0) -> Iterator[dict[str, str]]:
-    """The SPECs of what is there; `band_rate`: how many times faster than a real E4 the wristband sends."""
+def room(ros: Participant, camera_rate_hz: float = CAMERA_RATE_HZ) -> Iterator[dict[str, str]]:
+    """The SPECs of what is there."""
     noise = (np.random.default_rng(0).normal(size=16_000 * NOISE_S) * 1000).astype(np.int16)
-    with SoundServer() as sound, E4Server(band_rate) as band, pictures(ros, camera_rate_hz):
+    with SoundServer() as sound, E4Server() as band, pictures(ros, camera_rate_hz):
         player = sound.play(noise)
         try:
             yield {
