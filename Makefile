@@ -43,11 +43,12 @@ bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.
 
 soak: $(VENV)/.test  ## provoke all faults many times, run for long, and write docs/reliability.md anew (an hour and a quarter)
 	@rm -f $(FAULT_LOG); mkdir -p $(dir $(FAULT_LOG))
-	@MMAL_FAULT_LOG=$(abspath $(FAULT_LOG)) $(BIN)/python -m pytest test/faults -m "soak or not soak"
-	@$(BIN)/python benchmarks/soak_accelerated.py
-	@$(BIN)/python benchmarks/soak_graph.py
-	@$(BIN)/python benchmarks/fault_table.py $(FAULT_LOG) --into docs/reliability.md
-	@$(BIN)/python benchmarks/long_run.py
+	@trap 'exit 130' INT; export MMAL_FAULT_LOG=$(abspath $(FAULT_LOG)); failed=0; run() { $(BIN)/python "$$@" || failed=1; }; \
+	  run -m pytest test/faults -m "soak or not soak"; \
+	  run benchmarks/soak_accelerated.py; \
+	  run benchmarks/soak_graph.py; \
+	  run benchmarks/fault_table.py $(FAULT_LOG) --into docs/reliability.md; \
+	  run benchmarks/long_run.py; exit $$failed
 
 model: $(VENV)/.test  ## train models/demo/2 again, on simulated people (about a quarter of an hour)
 	@$(BIN)/python -m mmal_ros.training.demo --output models/demo/2

@@ -43,8 +43,11 @@ def read_records(path: Path, fields: Collection[str]) -> list[Record]:
     return records
 
 
-def table_command(description: str, name: str, text_of: Callable[[Path], str]) -> None:
-    """A program that makes a table of a log, and prints it or puts it into a page; exit code 2 where it cannot."""
+def table_command(description: str, name: str, text_of: Callable[[Path], str]) -> Path:
+    """A program that makes a table of a log, and prints it or puts it into a page; exit code 2 where it cannot.
+
+    Returns the log.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("log", type=Path)
     parser.add_argument("--into", type=Path, metavar="PAGE.md", help=f"replace what is between the markers '{name}'")
@@ -55,3 +58,5 @@ def table_command(description: str, name: str, text_of: Callable[[Path], str]) -
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    log: Path = arguments.log
+    return log

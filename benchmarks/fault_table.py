@@ -3,12 +3,15 @@
     MMAL_FAULT_LOG=faults.jsonl pytest test/faults -m "soak or not soak"
     python benchmarks/fault_table.py faults.jsonl --into docs/reliability.md
 
+Ends with exit code 1 where a fault was seen after more than 2 s, or a killed node was back after more than 3 s.
+
 Each line of the log is an `Outcome` of test/rigs/fault_log.py. Repeated provocations are one row, in the order in which
 each was first there.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -16,6 +19,9 @@ from statistics import median
 from docs_sections import Record, read_records, table, table_command
 
 COLUMNS = ("fault", "how it was provoked", "n", "seen after, median (max)", "well again after, median (max)", "lost")
+SEEN_WITHIN_S, BACK_WITHIN_S = 2.0, 3.0
+"""What is promised of every fault, and of a node that is killed."""
+KILLED = "_node is killed"
 FIELDS = {"fault", "provoked", "detected_s", "recovered_s", "lost"}
 
 
@@ -26,6 +32,15 @@ def fault_table(outcomes: Iterable[Record]) -> str:
         groups.setdefault(outcome["fault"], {}).setdefault(outcome["provoked"], []).append(outcome)
     rows = [_row(fault, provoked, same) for fault, ways in groups.items() for provoked, same in ways.items()]
     return table(COLUMNS, rows)
+
+
+def too_late(outcomes: Sequence[Record]) -> list[str]:
+    """What was seen, or was back, later than is promised; for people."""
+    late = [one for one in outcomes if (one["detected_s"] or 0) > SEEN_WITHIN_S]
+    back = [one for one in outcomes if one["fault"].endswith(KILLED) and (one["recovered_s"] or 0) > BACK_WITHIN_S]
+    return [f"seen too late, after {one['detected_s']:.2f} s: {one['fault']}, {one['provoked']}" for one in late] + [
+        f"back too late, after {one['recovered_s']:.2f} s: {one['fault']}" for one in back
+    ]
 
 
 def _row(fault: str, provoked: str, outcomes: Sequence[Record]) -> list[str]:
@@ -44,4 +59,5 @@ def _lost(outcomes: Sequence[Record]) -> str:
 
 
 if __name__ == "__main__":
-    table_command(__doc__ or "", "faults", lambda log: fault_table(read_records(log, FIELDS)))
+    log = table_command(__doc__ or "", "faults", lambda log: fault_table(read_records(log, FIELDS)))
+    sys.exit("\n".join(too_late(read_records(log, FIELDS))) or None)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from docs_sections import put_between, table
 from report import RESULTS, circumstances, publish
-from trends import Series, Trend, trend
+from trends import GROWING, Series, Trend, trend
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RELIABILITY, SUMMARIES = DOCS / "reliability.md", DOCS / "reliability"
@@ -35,6 +35,10 @@ class LongRun:
     def trends(self) -> list[Trend]:
         """Of every measure."""
         return [trend(series, self.warm_up_h) for series in self.series]
+
+    def growing(self) -> list[str]:
+        """What is not flat."""
+        return [trend.name for trend in self.trends() if trend.verdict == GROWING]
 
     def publish(self, into: Path | None) -> None:
         """Print it, keep all values in benchmarks/results, and put summary and plot into docs/reliability.

@@ -241,10 +241,9 @@ def main() -> None:
         }
         facts |= score_again(home)
     title = f"{minutes / 60:g} simulated hours, from features to a session on disk"
-    LongRun("soak_accelerated", title, WARM_UP * minutes / 60, list(watch.series.values()), facts).publish(
-        arguments.into
-    )
-    sys.exit(bool(facts["dropped"]) or facts["problem"] != "none")
+    run = LongRun("soak_accelerated", title, WARM_UP * minutes / 60, list(watch.series.values()), facts)
+    run.publish(arguments.into)
+    sys.exit(bool(facts["dropped"]) or facts["problem"] != "none" or bool(run.growing()))
 
 
 def _card(models: ModelSet) -> SessionCard:

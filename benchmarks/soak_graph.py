@@ -248,7 +248,7 @@ def film() -> Callable[[int], bytes]:
 
 
 def main() -> None:
-    """Run, look, end, score again, publish; exit code 1 when something is left or lost."""
+    """Run, look, end, score again, publish; exit code 1 when something grows, is left or lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=40.0, help="ten of them warm up")
     parser.add_argument("--into", type=Path, metavar="DIR", help="where the results go, instead of docs/reliability")
@@ -268,10 +268,11 @@ def main() -> None:
     estimates = program.estimates
     facts = {"estimates": len(estimates.times_s), "windows missed": estimates.missed, **ended, **again}
     title = f"{arguments.minutes:g} minutes of mmal run: camera, microphone, wristband, recording, clips, live page"
-    LongRun("soak_graph", title, WARM_UP_H, list(watch.series.values()), facts).publish(arguments.into)
+    run = LongRun("soak_graph", title, WARM_UP_H, list(watch.series.values()), facts)
+    run.publish(arguments.into)
     stopped = estimates.missed > MOST_MISSED * len(estimates.times_s) or not watch.series[RATE].values[-1]
     left = stopped or any(value != "0" for name, value in ended.items() if name.endswith("left"))
-    sys.exit(left or ended["traceback"] or ended["exit code"] != 128 + signal.SIGINT)
+    sys.exit(left or bool(run.growing()) or ended["traceback"] or ended["exit code"] != 128 + signal.SIGINT)
 
 
 def _percentiles_ms(values: deque[float]) -> list[float]:

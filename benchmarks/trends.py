@@ -13,7 +13,7 @@ from scipy.stats import theilslopes
 
 SHORTEST_H = 1 / 6
 """Over less time after warm-up a slope per hour says nothing."""
-TOO_SHORT = "too short to say"
+FLAT, GROWING, TOO_SHORT = "flat", "growing", "too short to say"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Trend:
     """Of its 95 % confidence interval."""
     flat_per_hour: float
     verdict: str
-    """`flat`, `growing`, or that the run was too short."""
+    """`FLAT`, `GROWING` or `TOO_SHORT`."""
 
 
 def trend(series: Series, warm_up_h: float) -> Trend:
@@ -69,7 +69,7 @@ def trend(series: Series, warm_up_h: float) -> Trend:
     slope, _, low, high = theilslopes(values, hours)
     tenth = max(1, len(values) // 10)
     begin, end = float(np.median(values[:tenth])), float(np.median(values[-tenth:]))
-    verdict = "flat" if slope < measure.flat_per_hour else "growing"
+    verdict = FLAT if slope < measure.flat_per_hour else GROWING
     return Trend(
         name=measure.name,
         unit=measure.unit,

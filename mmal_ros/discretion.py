@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 
 from mmal_ros.paths import personal_models_folder
 from mmal_ros.wording import without_password
@@ -23,7 +24,8 @@ def discreet(text: str) -> str:
     """The same without codes in names of sessions and personal models, what was refused as a code, and passwords."""
     text = _SESSION.sub(rf"\g<1>{HIDDEN}\g<2>", text)
     text = _REFUSED.sub(f"'{HIDDEN}'", text)
-    text = re.sub(rf"({re.escape(str(personal_models_folder()))}/)[^/\s]+", rf"\g<1>{HIDDEN}", text)
+    with suppress(ValueError):  # nobody has personal models here
+        text = re.sub(rf"({re.escape(str(personal_models_folder()))}/)[^/\s]+", rf"\g<1>{HIDDEN}", text)
     return without_password(text)
 
 

@@ -33,7 +33,8 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         file, reason = error.filename or path, error.strerror or error
-        raise ModelError(f"{file} cannot be read ({reason}); expected a file that this account may read") from error
+        remedy = "; expected a file that this account may read" if isinstance(error, PermissionError) else ""
+        raise ModelError(f"{file} cannot be read ({reason}){remedy}") from error
 
 
 class PartCard(BaseModel):

@@ -115,11 +115,12 @@ class Classifier:
         try:
             return self._open(providers)
         except ModelError as error:
-            session = self._open(["cpu"])  # raises where it is the file's fault, and not that of a GPU without memory
+            self._open(["cpu"])  # raises where it is the file's fault, and not that of a GPU without memory
             if not allow_fallback:
                 raise ModelError(f"{error}; {REMEDY}") from error
-            log.error("a model goes on on the CPU: %s", error)
-        self.fell_back = True
+            log.error("a model goes on without %s: %s", providers[0], error)
+        session = self._first_session(providers[1:] or ["cpu"], allow_fallback)
+        self.fell_back = session.get_providers()[0] == CPU
         return session
 
     def _try_out(self, allow_fallback: bool) -> None:

@@ -46,4 +46,6 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
             raise NpzError(f"'{member.filename.removesuffix('.npy')}' is no array")
         file.seek(0)
         array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
+        if file.read(1):  # only at the end the checksum is compared
+            raise NpzError(f"'{member.filename.removesuffix('.npy')}' has more than its array")
         return array

@@ -23,8 +23,8 @@ def open_session(path: Path, providers: Sequence[str] = (CPU,)) -> onnxruntime.I
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what fails is raised or reported by us
     try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=list(providers))
+        # Its own fallback prints, tells nobody else, and does not ask whether it may.
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=list(providers), enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises a dozen types of its own
-        raise ModelError(f"{path}: ONNX Runtime cannot load it: {error}") from error
-    session.disable_fallback()  # its own tells nobody, and does not ask whether it may
-    return session
+        reason = " ".join(str(error).split())  # it may be several lines
+        raise ModelError(f"{path}: ONNX Runtime cannot load it: {reason}") from error

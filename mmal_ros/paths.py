@@ -19,7 +19,7 @@ def share_folders() -> list[Path]:
     checkout = Path(__file__).resolve().parent.parent
     prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sys.prefix]
     installed = [Path(prefix) / "share" / PACKAGE for prefix in prefixes]
-    return [folder for folder in (checkout, *installed) if (folder / "models").is_dir()]
+    return [folder for folder in (checkout, *installed) if os.path.isdir(folder / "models")]
 
 
 def model_folders() -> list[Path]:
@@ -36,8 +36,16 @@ def path_of(name: str) -> Path:
 
 
 def home() -> Path:
-    """The folder of everything that is recorded and learned on this machine."""
-    return path_of(os.environ.get("MMAL_HOME", "") or "~/mmal")
+    """The folder of everything that is recorded and learned on this machine.
+
+    Raises:
+        ValueError: it is in the home of nobody; a folder of that name would be made, or missed, wherever this runs.
+    """
+    name = os.environ.get("MMAL_HOME", "") or "~/mmal"
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"MMAL_HOME is '{name}': nobody here has such a home; write the path in full") from error
 
 
 def sessions_folder() -> Path:
@@ -58,13 +66,27 @@ def cache_folder() -> Path:
     return home() / "cache"
 
 
+def _model_roots() -> list[Path]:
+    """Folders in which models are, best first; those that come along are there without a home, too."""
+    try:
+        return [personal_models_folder(), *model_folders()]
+    except ValueError:
+        return model_folders()
+
+
 def find_model(name: str) -> Path:
     """The folder of a model set: a path as it is, a participant's code, or the name of one that comes along."""
+    path = path_of(name)
+    if any(os.path.isfile(path / file) for file in MODEL_FILES):
+        return path
+    places = [folder / name for folder in _model_roots()]
+    return next(filter(os.path.isdir, places), None) or next(filter(_is_hidden, places), path)
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether this account may not even look: whoever opens it then says so, and not that it is not there."""
     try:
-        path = path_of(name)
-        if any((path / file).is_file() for file in MODEL_FILES):
-            return path
-        named = (folder / name for folder in (personal_models_folder(), *model_folders()) if (folder / name).is_dir())
-        return next(named, path)
-    except OSError:  # too long
-        return Path(name)
+        path.stat()
+    except (OSError, ValueError) as error:
+        return isinstance(error, PermissionError)
+    return False

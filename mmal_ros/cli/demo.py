@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmal_ros.cli.errors import clear_errors, err
-from mmal_ros.cli.review import review
+from mmal_ros.cli.review import PortOption, review
 from mmal_ros.cli.run import ModelOption, Played, play_live
 from mmal_ros.cli.run_options import FlagOptions, RecordOptions, RunOptions
 from mmal_ros.cli.run_statistics import RunStatistics, Score
@@ -69,6 +69,7 @@ def demo(
     ] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="print one estimate a line; implies --once")] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="end without the review page")] = False,
+    port: PortOption = 8765,
 ) -> None:
     """Play the whole loop with a simulated child, and show what it was worth.
 
@@ -83,10 +84,19 @@ def demo(
             who = Simulated(seed, unlike=False)
             play_live(_options(who, 1, duration, model, json_lines), LiveView(model, who.truth(1)))
             return
+        if not no_browser:
+            _check_port(port)
         folder = _fresh(home() / "demo")
         _loop(folder, duration, Simulated(seed), model)
         if not no_browser:
-            review(root=folder / "sessions", models=folder / "models")
+            review(root=folder / "sessions", models=folder / "models", port=port)
+
+
+def _check_port(port: int) -> None:
+    """Whether there is one for the review page: better missed now than after two sessions."""
+    from mmal_ros.review.server import Address, open_socket
+
+    open_socket(Address(port=port)).close()
 
 
 def _fresh(folder: Path) -> Path:

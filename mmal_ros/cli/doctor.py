@@ -112,8 +112,14 @@ def _packages() -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     """What `pip install 'mmal_ros[EXTRA]'` would bring: there or not, without importing it."""
+    try:
+        required = requires(PACKAGE) or ()
+    except PackageNotFoundError:
+        found = f"unknown: {PACKAGE} runs without being installed"
+        yield Finding("extras", False, found, "in its checkout: pip install -e .")
+        return
     for extra, purpose in EXTRAS.items():
-        wanted = [name[1] for text in requires(PACKAGE) or () if (name := NAMED.match(text)) and _is_of(text, extra)]
+        wanted = [name[1] for text in required if (name := NAMED.match(text)) and _is_of(text, extra)]
         missing = [name for name in wanted if not _is_installed(name)]
         found = f"{', '.join(missing)} missing" if missing else "all there"
         yield Finding(f"{extra} ({purpose})", not missing, found, f"pip install '{PACKAGE}[{extra}]'")
@@ -141,19 +147,19 @@ def _version(requirement: Requirement) -> str:
 def _providers() -> Iterator[Finding]:
     """A provider that is compiled in loads only where its libraries and a GPU are: so a model is really loaded."""
     for name, provider in PROVIDERS.items():
+        used, problem = {""}, "not usable here"
         with TemporaryFile("w+") as said:
             try:
                 with output_into(said, STDOUT, STDERR):  # ONNX Runtime says the same many times over
                     wanted = list(dict.fromkeys([name, "cpu"]))
-                    used = load_model_set(find_model("demo"), wanted, allow_fallback=False).providers
+                    used = set(load_model_set(find_model("demo"), wanted, allow_fallback=False).providers.values())
             except ModelError as error:
-                yield Finding(f"ONNX on {name}", False, str(error))
-                continue
+                problem = str(error)
             said.seek(0)
             lacking = re.search(r"(lib\S+): cannot open shared object", said.read())
-        runs = set(used.values()) == {provider}
-        found = "runs" if runs else f"{lacking[1]} is missing" if lacking else "not usable here"
-        yield Finding(f"ONNX on {name}", runs, found, GPU_REMEDY)
+        runs = used == {provider}
+        found = "runs" if runs else f"{lacking[1]} is missing" if lacking else problem
+        yield Finding(f"ONNX on {name}", runs, found, "" if name == "cpu" else GPU_REMEDY)
 
 
 def _model() -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from mmal_ros.cli.paths_given import folder, input_folder
+from mmal_ros.paths import cache_folder
 from mmal_ros.wording import unknown
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def evaluate(
         protocols=_names(protocols),
         device=device,
     )
+    cache_folder()  # a home that is not there is better missed now, too
     loaded = load_data_set(settings.data_set, settings.folder)
     loaded.of(settings.people or ())  # who is not there is better missed now than in the last cell
     folder = output or Path("reports") / Path(data_set).stem

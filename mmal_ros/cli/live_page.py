@@ -8,12 +8,13 @@ from pathlib import Path
 
 
 @contextmanager
-def live_page(sessions: Path, models: Path, namespace: str = "/mmal") -> Iterator[str]:
+def live_page(sessions: Path, models: Path, port: int | None = None, namespace: str = "/mmal") -> Iterator[str]:
     """Serve the pages to this computer; gives the link to the live one.
 
     Args:
         sessions: folder of the sessions that the pages show.
         models: folder of the participants' models.
+        port: the first one to try; None: the usual one.
         namespace: of the graph.
     """
     from mmal_ros.cli.review import opened
@@ -22,7 +23,7 @@ def live_page(sessions: Path, models: Path, namespace: str = "/mmal") -> Iterato
     from mmal_ros.review.security import new_token
     from mmal_ros.review.server import Address, open_socket, serving
 
-    address, token = Address(), new_token()
+    address, token = Address() if port is None else Address(port=port), new_token()
     with ExitStack() as stack:
         bound = stack.enter_context(open_socket(address))
         feed = stack.enter_context(graph_feed(namespace))

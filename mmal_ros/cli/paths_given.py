@@ -26,9 +26,12 @@ def input_folder(path: Path | None) -> Path | None:
 
 
 def input_file(path: Path | None) -> Path | None:
-    """Option callback: a file that is there; a pipe, for which one would wait, is none."""
-    if path is not None and not _is_there(path, Path.is_file):
+    """Option callback: a file that is there and can be read; a pipe, for which one would wait, is none."""
+    if path is None:
+        return None
+    if not _is_there(path, Path.is_file):
         fail(f"there is no file {path}; name one that is there")
+    _check_first_byte(path)
     return path
 
 
@@ -50,6 +53,15 @@ def new_place(path: Path) -> Path:
         fail(f"{path} is there already; give it another name")
     output_file(path)
     return path
+
+
+def _check_first_byte(path: Path) -> None:
+    """Whether it can be read: who reads all of it may take a failing disk for a file of another kind."""
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        fail(f"{path} cannot be read ({error.strerror}); copy it again from its origin, or name another one")
 
 
 def _check_ancestors(path: Path) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 out = Console()
 VERBATIM: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": True}
+PortOption = Annotated[
+    int, typer.Option("--port", metavar="N", min=0, max=65535, help="of the page, or the next one that is free")
+]
 DOOR = "<!doctype html><meta http-equiv=refresh content='0;url={link}'><a href='{link}'>Open the review page</a>\n"
 
 
@@ -47,7 +50,7 @@ def review(
     live: Annotated[bool, typer.Option("--live", help="also show the graph that runs on this computer")] = False,
     namespace: Annotated[str, typer.Option(metavar="NAME", help="of that graph")] = "/mmal",
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="let other computers in at this address")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="or the next one that is free")] = 8765,
+    port: PortOption = 8765,
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", callback=input_file, help="certificate, PEM")] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", callback=input_file, help="its key, PEM")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="let other computers in without TLS")] = False,

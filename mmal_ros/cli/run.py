@@ -86,6 +86,12 @@ ExpectedOption = Annotated[
 PageOption = Annotated[
     bool, typer.Option("--page", help="also serve the pages: what is estimated now, and a button to flag by hand")
 ]
+PortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--port", metavar="N", min=0, max=65535, help="with --page: where, or the next one that is free; else 8765"
+    ),
+]
 
 
 def run(
@@ -109,6 +115,7 @@ def run(
     budget: BudgetOption = 20,
     expected_minutes: ExpectedOption = 25,
     page: PageOption = False,
+    port: PortOption = None,
 ) -> None:
     """Run the whole graph in one process and show, or print, ten estimates a second.
 
@@ -131,11 +138,13 @@ def run(
             raise SpecError("--features is instead of sensors; leave out one of them")
         if save_features is not None and (features is not None or not fast):
             raise SpecError("--save-features works with --fast and sensors only")
+        if port is not None and not page:
+            raise SpecError("--port works with --page only")
         if features is not None or fast:
             _refuse(record, page)
             _fast(options, features, save_features)
         else:
-            play_live(options, LiveView(model), page=page)
+            play_live(options, LiveView(model), page=page, port=port)
 
 
 def _refuse(record: str | None, page: bool) -> None:
@@ -173,14 +182,14 @@ class Played:
     """Folder of the session that was recorded, if one was."""
 
 
-def play_live(options: RunOptions, view: LiveView, *, page: bool = False) -> Played:
+def play_live(options: RunOptions, view: LiveView, *, page: bool = False, port: int | None = None) -> Played:
     """Run the graph until it ends, perhaps with its page; a GraphError is one sentence and exit code 2."""
     from mmal_ros.cli.live_run import LiveRun
     from mmal_ros.nodes.graph import GraphError
 
     live = LiveRun(options, view)
     try:
-        with _page(options) if page else nullcontext():
+        with _page(options, port) if page else nullcontext():
             live.play(out)
     except GraphError as error:
         fail(str(error))
@@ -197,12 +206,12 @@ def play_live(options: RunOptions, view: LiveView, *, page: bool = False) -> Pla
 
 
 @contextmanager
-def _page(options: RunOptions) -> Iterator[None]:
+def _page(options: RunOptions, port: int | None) -> Iterator[None]:
     from mmal_ros.cli.live_page import live_page
     from mmal_ros.cli.review import show_link
     from mmal_ros.paths import personal_models_folder, sessions_folder
 
     sessions = (options.record.sessions if options.record else None) or sessions_folder()
-    with live_page(sessions, personal_models_folder()) as link:
+    with live_page(sessions, personal_models_folder(), port) as link:
         show_link(link, err)
         yield

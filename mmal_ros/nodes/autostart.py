@@ -33,8 +33,8 @@ class Autostart:
     A sensor at the earliest at `SETTLED_S`, so that windows do not mix what was measured before a restart and after it.
 
     So a model set that is refused is known before a device is opened. Whoever makes estimates is there for herself.
-    A node that refuses stays as it is, with the reason in its log: a model set may still come, or be mended. One that
-    was told what cannot be ends its process.
+    A node that refuses stays as it is until somebody configures it, for nobody knows when a model set is mended; its
+    log has the reason and what to type then. One that was told what cannot be ends its process.
     """
 
     def __init__(self, node: Any) -> None:
@@ -48,6 +48,12 @@ class Autostart:
             self._activate()
         elif self._node.told_wrong:
             sys.exit(USAGE_ERROR)
+        else:
+            command = f"ros2 lifecycle set {self._node.get_fully_qualified_name()}"
+            self._node.get_logger().error(
+                f"this node stays unconfigured; when that is mended, type `{command} configure`, "
+                f"then `{command} activate`, or start it again"
+            )
 
     def _activate(self) -> None:
         settled = monotonic_s() >= SETTLED_S or not hasattr(self._node, "sensor")

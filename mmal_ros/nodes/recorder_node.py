@@ -34,6 +34,7 @@ from mmal_ros.session.records import Privacy
 from mmal_ros.stopping import told_to_stop
 
 STATUS_PERIOD_S = 1.0
+NOTHING_RECORDED = "no session is being recorded"
 STARTING_FAILS = (ParameterError, SessionError, ModelError)
 
 
@@ -43,6 +44,7 @@ class RecorderNode(LifecycleNode):
     def __init__(self, name: str = "recorder_node", **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         parameters.declare(self, RecorderParameters)
+        self._told = {name: one.value for name, one in sorted(self.get_parameters_by_prefix("").items())}
         self.failure = ""
         """Why the last transition failed, in one sentence."""
         self.recorder: SessionRecorder | None = None
@@ -79,8 +81,6 @@ class RecorderNode(LifecycleNode):
         self._model_info = b""
         self._always = [self._listen(topic) for topic in ALWAYS]
         self._timer = steady_timer(self, STATUS_PERIOD_S, self._look)
-        if self.settings.activates_itself:  # else nobody starts it again
-            self._going_on = GoingOn(self._root(), f"{self.get_fully_qualified_name()} {self.settings}")
         self._wanted = self._what_to_record()
         self._look()
         return TransitionCallbackReturn.SUCCESS
@@ -88,7 +88,7 @@ class RecorderNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the session, if there is one."""
         self._silence()
-        self._forget()
+        self._remember_nothing()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -104,7 +104,9 @@ class RecorderNode(LifecycleNode):
         """End the session, if there is one."""
         self._silence()
         if told_to_stop():  # else this is the end of something that went wrong, and another one takes its place
-            self._forget()
+            self._remember_nothing()
+            if self._going_on is not None:
+                self._going_on.forget()
         return TransitionCallbackReturn.SUCCESS
 
     def start(self, participant: str = "", privacy: str = "") -> SessionRecorder:
@@ -122,7 +124,9 @@ class RecorderNode(LifecycleNode):
             self._hear(MODEL_INFO, self._model_info)
         if card.privacy is not Privacy.FEATURES_ONLY:
             self._seen_and_heard = [self._listen(topic) for topic in SEEN_AND_HEARD]
-        self._remember(card.start_ns)
+        self._remember_nothing()
+        if self._going_on is not None:
+            self._going_on.remember(self.recorder.folder)
         self.get_logger().info(f"recording ({card.privacy})")  # no path: it has a participant's code
         self._publish_status()
         return self.recorder
@@ -148,14 +152,17 @@ class RecorderNode(LifecycleNode):
 
     def _what_to_record(self) -> tuple[str, str] | None:
         """What was being recorded when the recorder before this one died; else what the parameters say."""
-        before = self._going_on.recall() if self._going_on is not None else None
-        if self._going_on is None or before is None:
+        before = None
+        if self.settings.activates_itself and self._going_on is None:  # else nobody starts it again, or nothing died
+            self._going_on = GoingOn(self._root(), f"{self.get_fully_qualified_name()} {self._told}")
+            before = self._going_on.recall()
+        if before is None:
             return ("", "") if self.settings.auto_start else None
-        card = self._going_on.session(before.start_ns) if before.start_ns is not None else None
-        if card is None:
+        if before.card is None:
+            self.get_logger().warning("the recorder before this one died; its session had ended, and none is begun")
             return None
         self.get_logger().warning("the recorder before this one died; what it recorded goes on in another session")
-        return card.participant, card.privacy.value
+        return before.card.participant, before.card.privacy.value
 
     def _look(self) -> None:
         """Once a second: begin what could not begin, and say how it goes."""
@@ -168,16 +175,11 @@ class RecorderNode(LifecycleNode):
                 self._hindrance = f"no session can begin, which is tried again: {error}"
         self._publish_status()
 
-    def _remember(self, start_ns: int | None) -> None:
-        """Nothing waits to begin any more; whoever takes this recorder's place shall know what it was doing."""
+    def _remember_nothing(self) -> None:
+        """Nothing is recorded, nor waits to begin; whoever takes this recorder's place shall know that."""
         self._wanted, self._hindrance = None, ""
         if self._going_on is not None:
-            self._going_on.remember(start_ns)
-
-    def _forget(self) -> None:
-        self._wanted, self._hindrance = None, ""
-        if self._going_on is not None:
-            self._going_on.forget()
+            self._going_on.remember_nothing()
 
     def _card(self, participant: str, privacy: str) -> SessionCard:
         clock = "sim" if self.get_parameter("use_sim_time").value else "system"
@@ -192,7 +194,10 @@ class RecorderNode(LifecycleNode):
 
     def _root(self) -> Path:
         """Of all sessions; raises ParameterError where nobody has such a home: it would be made wherever this runs."""
-        root = path_of(self.settings.sessions) if self.settings.sessions else sessions_folder()
+        try:
+            root = path_of(self.settings.sessions) if self.settings.sessions else sessions_folder()
+        except ValueError as error:  # it is not the parameter that is wrong
+            raise ParameterError(str(error)) from error
         if str(root).startswith("~"):
             problem = "nobody here has such a home; write the path in full"
             raise ParameterError(f"parameter 'sessions' is '{root}': {problem}")
@@ -242,10 +247,13 @@ class RecorderNode(LifecycleNode):
         return response
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        recorder = self.stop()
-        self._remember(None)
-        response.success = recorder is not None
-        response.message = f"recorded {recorder.folder.path}" if recorder else "no session is being recorded"
+        waited, recorder = self._wanted is not None, self.stop()
+        self._remember_nothing()
+        response.success = waited or recorder is not None
+        response.message = "the session that could not begin does not any more" if waited else NOTHING_RECORDED
+        if recorder is not None:
+            response.message = f"recorded {recorder.folder.path}"
+        self._publish_status()
         return response
 
     def _acknowledge(self, what: OnDisk) -> None:

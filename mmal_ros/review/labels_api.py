@@ -7,7 +7,7 @@ from time import time_ns
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from mmal_ros.review.library import Library, flag_of
 from mmal_ros.session.card import checked_code
@@ -22,7 +22,19 @@ def _checked_coder(code: str) -> str:
 
 
 Coder = Annotated[str, AfterValidator(_checked_coder), Field(description="a code, never a name", examples=["C1"])]
-WindowId = Annotated[int, Field(ge=0, le=LARGEST_ID, description="as a string in JavaScript, where it may not fit")]
+
+
+def _no_truth(window_id: object) -> object:
+    if isinstance(window_id, bool):  # which pydantic takes for 0 and 1
+        raise ValueError("a window is a number")
+    return window_id
+
+
+WindowId = Annotated[
+    int,
+    BeforeValidator(_no_truth, json_schema_input_type=int | str),
+    Field(ge=0, le=LARGEST_ID, description="as a string in JavaScript, where it may not fit"),
+]
 Request = Annotated[str, Field(min_length=8, max_length=100, description="names this act: sent again, it adds nothing")]
 
 

@@ -104,13 +104,14 @@ def is_loopback(host: str) -> bool:
 
 def open_socket(address: Address) -> socket.socket:
     """Bind to the port, or to the next one that is free; raises AddressError."""
-    for port in range(address.port, min(address.port + PORTS_TO_TRY, 65536) if address.port else 1):
+    ports = range(address.port, min(address.port + PORTS_TO_TRY, 65536) if address.port else 1)
+    for port in ports:
         try:
             return _bound(address.host, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise AddressError(f"{address.host}:{port} cannot be served: {error.strerror}") from error
-    raise AddressError(f"ports {address.port} to {address.port + PORTS_TO_TRY - 1} are taken; name another with --port")
+    raise AddressError(f"ports {ports[0]} to {ports[-1]} are taken; name another with --port")
 
 
 def serve(app: FastAPI, bound: socket.socket, address: Address) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -73,16 +74,24 @@ class AudioFile(Source):
             media_s = 0.0
             for frame in self._frames(container):
                 media_s = media_s if frame.time is None else frame.time - begin_s
-                yield media_s, resampler.process(frame)
+                with self._damage_left_out():
+                    yield media_s, resampler.process(frame)
                 media_s += frame.samples / frame.sample_rate
-            yield media_s, resampler.process(None)
+            with self._damage_left_out():
+                yield media_s, resampler.process(None)
 
     def _frames(self, container: av.container.InputContainer) -> Iterator[av.AudioFrame]:
-        for packet in container.demux(_sound_track(container, self._path)):
-            try:
-                yield from packet.decode()
-            except av.error.InvalidDataError:
-                self._update(count="dropped", message=f"{self._path} is damaged: parts of the sound are left out")
+        with self._damage_left_out():  # behind it nothing can be found any more
+            for packet in container.demux(_sound_track(container, self._path)):
+                with self._damage_left_out():
+                    yield from packet.decode()
+
+    @contextmanager
+    def _damage_left_out(self) -> Iterator[None]:
+        try:
+            yield
+        except av.error.FFmpegError:  # many of its kinds, and some that have no name
+            self._update(count="dropped", message=f"{self._path} is damaged: parts of the sound are left out")
 
 
 class _Blocks:
@@ -125,7 +134,7 @@ def _container(path: Path) -> av.container.InputContainer:
     if not path.is_file():
         raise SourceError(f"there is no file {path}")
     try:
-        return av.open(str(path))
+        return av.open(str(path), metadata_errors="replace")  # titles are in any encoding
     except av.error.FFmpegError as error:
         raise SourceError(
             f"{path} ({path.stat().st_size} bytes) is no sound or video file that FFmpeg can read: {error.strerror}"
@@ -133,7 +142,12 @@ def _container(path: Path) -> av.container.InputContainer:
 
 
 def _sound_track(container: av.container.InputContainer, path: Path) -> av.AudioStream:
-    if container.streams.audio:
-        return container.streams.audio[0]
-    found = ", ".join(f"{stream.type} ({stream.codec_context.name})" for stream in container.streams) or "nothing"
+    tracks = container.streams.audio
+    if tracks and tracks[0].codec_context is not None:
+        return tracks[0]
+    found = ", ".join(f"{stream.type} ({_codec(stream)})" for stream in container.streams) or "nothing"
     raise SourceError(f"{path} has no sound track, only {found}: name another file, or use microphone none")
+
+
+def _codec(stream: av.stream.Stream) -> str:
+    return "unknown" if stream.codec_context is None else str(stream.codec_context.name)

@@ -24,12 +24,16 @@ class MonoResampler:
     """
 
     def __init__(self, rate_hz: int) -> None:
-        # Planar and with all its channels: libswresample's own mix to mono weighs and scales them by loudspeaker.
-        self._resampler = av.AudioResampler(format="fltp", rate=rate_hz)
+        # With all its channels: libswresample's own mix to mono weighs and scales them by loudspeaker. Interleaved:
+        # PyAV reads beyond its array of planes where there are more than eight.
+        self._resampler = av.AudioResampler(format="flt", rate=rate_hz)
 
     def process(self, frame: av.AudioFrame | None) -> FloatArray:
         """The values, (n,), -1 to 1, that `frame` makes known; None: the sound is over, give out what is left."""
-        blocks = [block.to_ndarray().mean(axis=0, dtype=np.float32) for block in self._resampler.resample(frame)]
+        blocks = [
+            block.to_ndarray().reshape(block.samples, -1).mean(axis=1, dtype=np.float32)
+            for block in self._resampler.resample(frame)
+        ]
         if not blocks:
             return np.zeros(0, np.float32)
         values: FloatArray = np.concatenate(blocks)

@@ -23,6 +23,8 @@ GAP_NS = 20_000_000
 """Stamps of sound jitter; where they leap by less than this it is gapless, and nobody hears a seam."""
 LAST_NS = 40_000_000
 """How long the last picture lasts, so that the file is as long as the clip."""
+MOST_PIXELS = 4096 * 4096
+"""Of a picture: a small file may claim to be as large as a town, and is unpacked for it."""
 NOTHING_SEEN = (320, 240)
 """Width and height of a clip without any picture."""
 TICKS = 90_000
@@ -55,11 +57,11 @@ def encode_clip(path: Path, content: ClipContent) -> None:
 def _frames(content: ClipContent, width: int, height: int) -> Iterator[av.VideoFrame]:
     """The pictures as the encoder wants them, dark ones among them."""
     dark = av.VideoFrame.from_ndarray(np.zeros((height, width, 3), np.uint8))
-    decoder, last_tick = _Jpegs(), -1
+    decoder, picture, last_tick = _Jpegs(), dark, -1
     for since_ns, jpeg in _shown(content):
         tick = since_ns * TICKS // NANOSECONDS_PER_SECOND
-        picture = dark if jpeg is None else decoder.decode(jpeg)
-        if picture is None or tick <= last_tick:
+        picture = dark if jpeg is None else decoder.decode(jpeg) or picture  # a damaged one: the one before goes on
+        if tick <= last_tick:
             continue
         frame = picture.reformat(
             width, height, "yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG
@@ -89,15 +91,16 @@ def _size(content: ClipContent) -> tuple[int, int]:
     decoder = _Jpegs()
     for picture in map(decoder.decode, (jpeg for _, jpeg in content.pictures)):
         if picture is not None:
-            return picture.width // 2 * 2, picture.height // 2 * 2
+            return max(picture.width // 2 * 2, 2), max(picture.height // 2 * 2, 2)
     return NOTHING_SEEN
 
 
 class _Jpegs:
-    """Decodes pictures one by one; a damaged one is None."""
+    """Decodes pictures one by one; a damaged or boundless one is None."""
 
     def __init__(self) -> None:
         self._decoder = av.CodecContext.create("mjpeg", "r")
+        self._decoder.options = {"max_pixels": str(MOST_PIXELS)}
         self._decoder.thread_count = 1  # else a picture comes out when the next ones went in
 
     def decode(self, jpeg: bytes) -> av.VideoFrame | None:

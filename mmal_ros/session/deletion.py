@@ -29,6 +29,8 @@ from mmal_ros.wording import meant
 
 ATTEMPTS = 10
 """A page that is open may write a label while the session goes; that goes with the next attempt."""
+CHANGED_MEANWHILE = (errno.ENOTEMPTY, errno.ENOENT)
+"""By such a page: something came, or took the place of another file and is not there any more."""
 _FOLDER_NAME = re.compile(r"\d{4}-\d\d-\d\d_(.+)_\d+")
 
 
@@ -195,7 +197,7 @@ def _remove(folder: Path) -> None:
             folder.rmdir()
             break
         except OSError as error:
-            if error.errno != errno.ENOTEMPTY or not remaining:
+            if error.errno not in CHANGED_MEANWHILE or not remaining:
                 raise
     sync_folder(folder.parent)
 

@@ -1,79 +1,109 @@
 """What a recorder that died was doing, for the one that the same parent starts in its place.
 
-It lies beside the sessions, as `.recorder-PARENT-SINCE-WHO`, and has no participant's code: only when the session began
-that was being recorded, or that somebody had stopped it. Who ends in order takes it away, and so does any recorder that
-finds one whose parent is gone: after a new start of everything nothing goes on by itself.
+It is noted on this computer, where whoever is logged in has what is gone after a restart, and not beside the sessions:
+their disk may be full, broken, or that of several computers. A note has no participant's code. Who ends in order takes
+it away.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import stat
+import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmal_ros.files import write_atomically
+from mmal_ros.files import private_folder
 from mmal_ros.session.card import SessionCard, SessionError
-from mmal_ros.session.folder import sessions_in
+from mmal_ros.session.folder import SessionFolder, sessions_in
 
-PREFIX = ".recorder"
 SINCE = 19
 """Place of the start time in /proc/PID/stat behind the name of the program (proc(5))."""
+OTHERS = 0o077
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
     """What was going on."""
 
-    start_ns: int | None
-    """When the session that was being recorded began; None: somebody had stopped it."""
+    card: SessionCard | None
+    """Of the session that was being recorded; None: somebody had stopped it, or it is not there any more."""
 
 
 class GoingOn:
-    """The note of one recorder. What cannot be written is not: the recording itself matters more."""
+    """The note of one recorder: the name of a session's folder, hashed, or nothing when somebody has stopped it.
+
+    What cannot be written is not: the recording itself matters more. A note that could not be finished is empty, so
+    that nobody is recorded whom nobody asked for.
+    """
 
     def __init__(self, root: Path, who: str) -> None:
         """Take away the notes of those whose parents are gone.
 
         Args:
             root: folder of all sessions.
-            who: what makes a recorder the same one again: its name and what it was told.
+            who: what makes a recorder the same one again: its name and what it was told when it was started.
         """
         self._root = root
-        parent, name = os.getppid(), hashlib.sha256(f"{_boot()} {who}".encode()).hexdigest()[:16]
-        self._path = root / f"{PREFIX}-{parent}-{_since(parent)}-{name}"
-        for note in root.glob(f"{PREFIX}-*-*-*"):
-            _, pid, since, _ = note.name.split("-", 3)
-            if _since(pid) != since:
-                note.unlink(missing_ok=True)
+        parent = os.getppid()
+        notes, same = _notes(), _hash(f"{_boot()} {root} {who}")
+        self._path = None if notes is None else notes / f"{parent}-{_since(parent)}-{same}"
+        for note in [] if notes is None else _entries(notes):
+            pid, _, rest = note.name.partition("-")
+            if _since(pid) != rest.partition("-")[0]:
+                with suppress(OSError):
+                    note.unlink()
 
-    def remember(self, start_ns: int | None) -> None:
-        """A session that began then is being recorded; None: somebody stopped it."""
-        with suppress(OSError):
-            write_atomically(self._path, json.dumps({"start_ns": start_ns}))
+    def remember(self, folder: SessionFolder) -> None:
+        """This session is being recorded."""
+        self._write(_hash(folder.path.name))
+
+    def remember_nothing(self) -> None:
+        """Somebody stopped it. This needs no room on a disk where something was noted before."""
+        self._write("")
 
     def forget(self) -> None:
         """It ends in order."""
         with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
 
     def recall(self) -> Unfinished | None:
         """What was going on when the one before died; None: there was none."""
         try:
-            start_ns = json.loads(self._path.read_text())["start_ns"]
-        except (OSError, ValueError, KeyError, TypeError):
+            noted = self._path.read_text() if self._path is not None else None
+        except (OSError, ValueError):
             return None
-        return Unfinished(start_ns)
+        return None if noted is None else Unfinished(self._session(noted))
 
-    def session(self, start_ns: int) -> SessionCard | None:
-        """The session that began then; None: it was deleted."""
-        for folder in sessions_in(self._root):
-            with suppress(SessionError):
-                if (card := folder.card()).start_ns == start_ns:
-                    return card
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            if self._path is not None:
+                self._path.write_text(text)
+
+    def _session(self, noted: str) -> SessionCard | None:
+        with suppress(OSError, SessionError):
+            return next((one.card() for one in sessions_in(self._root) if _hash(one.path.name) == noted), None)
         return None
+
+
+def _notes() -> Path | None:
+    """Where notes are, for the owner only; None: nowhere, or somebody else made it."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime) / "mmal_ros" if runtime else Path(tempfile.gettempdir()) / f"mmal_ros-{os.getuid()}"
+    with suppress(OSError):
+        found = private_folder(folder).lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & OTHERS:
+            return folder
+    return None
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from list(folder.iterdir())
 
 
 def _since(pid: int | str) -> str:
@@ -89,3 +119,7 @@ def _boot() -> str:
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -28,22 +28,25 @@ class Inflow:
         self.seen_or_heard = False
         """Whether a picture or sound has come."""
         self._start_ns = self._latest_ns = card.start_ns
+        self._set_back_ns = 0  # by the last step; not what is left of it: one sentence, and not another every second
         self._began_s = monotonic()
         self._is_expected = card.privacy is not Privacy.FEATURES_ONLY and _is_watched(card.devices)
 
     def note_time(self, now_ns: int) -> None:
-        """Once a second, so that a clock that is set back is noticed."""
-        self._latest_ns = max(self._latest_ns, now_ns)
+        """Once a second, so that a clock that is set back is noticed; what is lost anyway repeats nothing."""
+        if now_ns - self._start_ns <= LONGEST_NS:
+            self._latest_ns = max(self._latest_ns, now_ns)
+        back_ns = self._latest_ns - now_ns
+        self._set_back_ns = max(self._set_back_ns, back_ns) if back_ns > JUMP_NS else 0
 
     def problem(self, now_ns: int) -> str:
         """Empty: all is well; else one sentence."""
-        back_ns = self._latest_ns - now_ns
         if now_ns < self._start_ns:
             return BEFORE_START
         if now_ns - self._start_ns > LONGEST_NS:
             return SET_FORWARD
-        if back_ns > JUMP_NS:
-            return TIME_REPEATS.format(back_ns / NANOSECONDS_PER_SECOND)
+        if self._set_back_ns:
+            return TIME_REPEATS.format(self._set_back_ns / NANOSECONDS_PER_SECOND)
         waits = self._is_expected and not self.seen_or_heard and monotonic() - self._began_s > NOTHING_COMES_S
         return NOTHING_COMES if waits else ""
 

@@ -39,7 +39,7 @@ UNSAVED = 1000
 """Flags and clips that may wait for a disk that cannot be written."""
 STOP_TIMEOUT_S = 2.0
 CLIPS_TIMEOUT_S = 10.0
-LATE_CLIP_S = 60.0
+LATE_CLIP_S = 600.0
 """One that took longer than that is lost already, but still at work on its file."""
 AHEAD_NS = 60 * NANOSECONDS_PER_SECOND
 """A flag of later than this is of another clock: its clip would never be due."""

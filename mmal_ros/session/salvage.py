@@ -133,10 +133,10 @@ def _copy(cut: IO[bytes], mended: IO[bytes]) -> tuple[list[BagTopic], Tally]:
     for record in _whole_records(cut):
         if isinstance(record, Schema):
             schemas[record.id] = record
-        elif isinstance(record, Channel) and record.id not in topics:
+        elif isinstance(record, Channel) and record.id not in topics and record.schema_id in schemas:
             topics[record.id] = topic = _topic(record, schemas[record.schema_id])
             numbers[record.id] = register(writer, [topic])[topic.name]
-        elif isinstance(record, Message):
+        elif isinstance(record, Message) and record.channel_id in topics:  # of another nobody knows what it is
             tally.count(topics[record.channel_id].name, record.log_time)
             number = numbers[record.channel_id]
             writer.add_message(number, record.log_time, record.data, record.publish_time, record.sequence)

@@ -62,6 +62,7 @@ def test_a_cell_that_fails_is_exit_code_1_and_its_name(tmp_path, shared_data, mo
         (["swell-kv"], "did you mean 'swell-kw'"),
         (["swell-kw"], "say in which folder"),
         (["swell-kw", "--selectors", "randm"], "did you mean 'random'"),
+        (["swell-kw", "--selectors", "all"], "name one of them, too"),
         (["swell-kw", "--personalisers", "produkt"], "did you mean 'product'"),
         (["swell-kw", "--budgets", "5,ten"], "budgets = 'ten'"),
         (["swell-kw", "--budgets", "5,5"], "named twice"),

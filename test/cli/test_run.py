@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -303,6 +304,28 @@ def test_doctor_names_what_of_an_extra_is_missing(monkeypatch):
     (pages,) = (finding for finding in doctor._extras() if finding.subject == "review (pages)")
     assert (pages.good, pages.found, pages.remedy) == (False, "fastapi missing", "pip install 'mmal_ros[review]'")
     assert all(finding.good for finding in doctor._extras() if finding.subject != "review (pages)")
+
+
+def test_doctor_says_that_nobody_knows_the_extras_of_what_is_not_installed(monkeypatch):
+    """As on a checkout that PYTHONPATH names: it has no metadata."""
+
+    def unknown(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", unknown)
+    (extras,) = doctor._extras()
+    assert (extras.good, extras.found) == (False, "unknown: mmal_ros runs without being installed")
+    assert not extras.needed
+
+
+def test_doctor_names_the_library_that_a_provider_lacks():
+    """On a machine without a GPU, and not what ONNX Runtime makes of it."""
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("there is a GPU here")
+    found = {finding.subject: finding.found for finding in doctor._providers()}
+    assert found["ONNX on cpu"] == "runs"
+    for name in ("ONNX on tensorrt", "ONNX on cuda"):
+        assert re.fullmatch(r"lib\S+ is missing|not usable here", found[name])
 
 
 def test_doctor_names_the_provider_that_really_runs():

@@ -47,6 +47,11 @@ def test_what_has_no_code_stays_as_it_is() -> None:
         assert discreet(text) == text
 
 
+def test_where_nobody_has_a_home_the_log_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MMAL_HOME", "~nobody-of-that-name")
+    assert discreet("2026-11-20_P017_01 waits") == "2026-11-20_…_01 waits"
+
+
 PROGRAM = """
 import logging
 from mmal_ros.discretion import log_discreetly

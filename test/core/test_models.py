@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import subprocess
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from mmal_ros.datatypes import STEPS_PER_WINDOW, Modality
 from mmal_ros.features.names import SIZES
-from mmal_ros.model_card import ModelError, make_current, read_card
+from mmal_ros.model_card import ModelError, make_current, read_card, readable
 from mmal_ros.models import PROVIDERS, load_model_set, resolve_version
 from mmal_ros.onnx_session import CPU, open_session
 from mmal_ros.paths import find_model
@@ -120,11 +122,19 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("part", UNREADABLE)
-def test_what_cannot_be_read_is_named_with_the_reason_and_the_remedy(model_folder: Path, part: str) -> None:
+def test_what_cannot_be_read_is_named_with_the_reason(model_folder: Path, part: str) -> None:
     spoil, words = UNREADABLE[part]
     spoil(model_folder / "1")
-    with pytest.raises(ModelError, match=f"{words}.*; expected a file that this account may read$"):
+    with pytest.raises(ModelError, match=rf"{words}[^;]*$"):
         load_model_set(model_folder)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_what_this_account_may_not_read_is_named_with_the_remedy(number: int) -> None:
+    """Root may read everything, so it is only said here."""
+    expected = r"^face\.onnx cannot be read \(no\); expected a file that this account may read$"
+    with pytest.raises(ModelError, match=expected), readable(Path("model")):
+        raise OSError(number, "no", "face.onnx")
 
 
 def test_a_name_that_is_too_long_for_a_folder_is_no_model_set(tmp_path: Path) -> None:
@@ -220,7 +230,7 @@ def test_a_gpu_that_fails_at_the_start_is_left_for_the_cpu_loudly(
         models = load_model_set(model_folder, ["cuda", "cpu"])
     assert models.providers == dict.fromkeys(Modality, CPU)
     assert all(classifier.fell_back for classifier in models.classifiers.values())
-    assert re.search(r"goes on on the CPU: .*CUDA error 719", caplog.text)
+    assert re.search(r"goes on (on the CPU|without cuda): .*CUDA error 719", caplog.text)
     assert "face.onnx" in caplog.text
 
 
@@ -228,6 +238,48 @@ def test_a_gpu_that_fails_at_the_start_is_left_for_the_cpu_loudly(
 def test_a_gpu_that_fails_at_the_start_is_refused_where_no_fallback_is_allowed(model_folder: Path) -> None:
     with pytest.raises(ModelError, match=r"face\.onnx.*CUDA error 719.*; set allow_fallback to go on on the CPU$"):
         load_model_set(model_folder, ["cuda", "cpu"], allow_fallback=False)
+
+
+@pytest.fixture
+def no_tensorrt() -> None:
+    """It is compiled in, and its libraries are not there."""
+    if _a_gpu_works() or PROVIDERS["tensorrt"] not in onnxruntime.get_available_providers():
+        pytest.skip("this machine has a GPU that ONNX Runtime can use, or an ONNX Runtime that knows of none")
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+@pytest.mark.parametrize("providers", [["tensorrt"], ["tensorrt", "cpu"], ["tensorrt", "cuda", "cpu"]])
+def test_a_provider_that_cannot_be_made_is_left_for_the_cpu_and_nothing_is_printed(
+    model_folder: Path, providers: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is printed would be among the estimates of `mmal run --json`."""
+    models = load_model_set(model_folder, providers)
+    assert models.providers == dict.fromkeys(Modality, CPU)
+    assert all(classifier.fell_back for classifier in models.classifiers.values())
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("no_tensorrt")
+def test_a_provider_that_cannot_be_made_is_refused_where_no_fallback_is_allowed(
+    model_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ModelError, match=r"^\S+face\.onnx: ONNX Runtime cannot load it: .*; set allow_fallback .*$"):
+        load_model_set(model_folder, ["tensorrt", "cpu"], allow_fallback=False)
+    assert capfd.readouterr().out == ""
+
+
+def test_the_next_gpu_provider_is_tried_before_the_cpu(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(path: Path, providers: list[str]) -> Any:
+        if providers[0] == PROVIDERS["tensorrt"]:
+            raise ModelError(f"{path}: ONNX Runtime cannot load it: no TensorRT")
+        session = open_session(path)
+        return session if providers[0] == CPU else LostGpu(session, works=True)
+
+    monkeypatch.setattr("mmal_ros.models.onnxruntime.get_available_providers", lambda: list(PROVIDERS.values()))
+    monkeypatch.setattr("mmal_ros.models.open_session", opened)
+    models = load_model_set(model_folder, ["tensorrt", "cuda", "cpu"])
+    assert models.providers == dict.fromkeys(Modality, PROVIDERS["cuda"])
+    assert not any(classifier.fell_back for classifier in models.classifiers.values())
 
 
 def test_a_card_survives_being_written_and_read(model_folder: Path) -> None:

@@ -12,6 +12,7 @@ from mmal_ros.datatypes import Modality
 from rigs.face_pictures import face_picture, write_video
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.mjpeg_camera import MjpegCamera, as_jpegs
+from rigs.rtsp_camera import RtspCamera
 from rigs.watched_graph import Fault, WatchedGraph, watched_graph
 
 RATE_HZ = 15.0
@@ -118,10 +119,20 @@ def test_again_and_again(
 
 
 @pytest.mark.soak
+def test_over_rtsp_it_is_the_same(graph: WatchedGraph) -> None:
+    """The last tests of the file: the camera is exchanged."""
+    with RtspCamera(face_picture) as camera:
+        graph.change_source(camera.url)
+        stall, go, off, on = camera.stall, camera.go, camera.switch_off, camera.switch_on
+        graph.endures(Fault("camera's stream stalls", "RTSP server pauses", stall, go, "stopped sending"))
+        graph.endures(Fault("camera unplugged", "RTSP server closed, started again", off, on, "cannot be opened"))
+
+
+@pytest.mark.soak
 def test_a_video_that_is_over_says_so_and_the_estimates_go_on(
     graph: WatchedGraph, camera: MjpegCamera, tmp_path: Path
 ) -> None:
-    """The last test of the file: the camera is exchanged for a recording."""
+    """Another camera again: a recording."""
     write_video(tmp_path / "short.mp4", pictures=60, rate_hz=RATE_HZ)
     graph.change_source(f"file:{tmp_path / 'short.mp4'}")
     seconds_until(lambda: graph.is_well, 60)

@@ -20,6 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from mmal_ros.nodes.command_line import CommandLineError, check_arguments, files_for_others
 from mmal_ros.nodes.discovery import RosError, start_ros
 from mmal_ros.nodes.parameters import ParameterError, default_of, read
+from rigs.model_sets import put_on_a_failing_disk
 from rigs.ros import NAMESPACE
 
 NODES = {
@@ -186,6 +187,14 @@ def program(executable: str, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+def refused(run: subprocess.CompletedProcess[str]) -> str:
+    """That it was, as it should be; the sentence."""
+    fatal = [line for line in run.stderr.splitlines() if "[FATAL]" in line]
+    assert (run.returncode, len(fatal), run.stdout) == (USAGE_ERROR, 1, ""), run.stderr
+    assert "Traceback" not in run.stderr
+    return fatal[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -197,11 +206,15 @@ def program(executable: str, *arguments: str) -> subprocess.CompletedProcess[str
     ],
 )
 def test_the_program_ends_with_one_sentence_and_exit_code_2(arguments, sentence):
-    run = program("engagement_node", *arguments)
-    fatal = [line for line in run.stderr.splitlines() if "[FATAL]" in line]
-    assert (run.returncode, len(fatal), run.stdout) == (USAGE_ERROR, 1, ""), run.stderr
-    assert sentence in fatal[0]
-    assert "Traceback" not in run.stderr
+    assert sentence in refused(program("engagement_node", *arguments))
+
+
+def test_a_parameter_file_that_the_disk_does_not_give_ends_it_too(tmp_path):
+    path = tmp_path / "some.yaml"
+    path.write_text(GOOD)
+    put_on_a_failing_disk(path)
+    said = refused(program("engagement_node", "--ros-args", "--params-file", str(path)))
+    assert f"the parameter file {path} cannot be read: Input/output error" in said
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import Transition
 
 from mmal_ros.model_card import make_current
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, MODEL_INFO
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.launched import Launched
 from rigs.model_sets import DAMAGES, write_model_set
-from rigs.ros import latest_reports, message_of, node_process, participant, values_of
+from rigs.ros import NAMESPACE, latest_reports, message_of, node_process, participant, values_of
 
 START_TIMEOUT_S = 60.0
 NOTHING = dict.fromkeys(("camera", "microphone", "wristband"), "none")
@@ -49,6 +51,22 @@ def test_a_model_that_is_damaged_at_the_start_is_refused_and_no_device_is_opened
         assert "wristband: synthetic" not in graph.log("e4_node")
         assert not estimates
     keep(Outcome("model: file missing at the start", "launched with it", said_s))
+
+
+def test_a_node_whose_model_was_refused_says_what_to_type_when_it_is_mended(tmp_path):
+    """It is configured and activated by hand then; nobody else does."""
+    model = tmp_path / "P020"
+    node = f"{NAMESPACE}/engagement_node"
+    with participant() as ros:
+        estimates = ros.listen(ENGAGEMENT)
+        with node_process("engagement_node", model=model, activates_itself=True) as process:
+            said = (line for line in process.stderr if "stays unconfigured" in line)
+            typed = re.findall(r"`ros2 lifecycle set (\S+) (\w+)`", next(said))
+            assert typed == [(node, "configure"), (node, "activate")]
+            write_model_set(model)
+            assert ros.change_state("engagement_node", Transition.TRANSITION_CONFIGURE)
+            assert ros.change_state("engagement_node", Transition.TRANSITION_ACTIVATE)
+            seconds_until(lambda: estimates)
 
 
 def test_a_gpu_that_is_not_there_is_said_and_the_cpu_is_used(tmp_path):

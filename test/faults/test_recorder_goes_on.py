@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from mmal_msgs.srv import StartSession
+from mmal_ros.files import private_folder
 from mmal_ros.nodes.recorder_node import RecorderNode
 from mmal_ros.nodes.spinning import shut_down
 from mmal_ros.nodes.topics import ENGAGEMENT, SESSION_STATUS, START_SESSION, STOP_SESSION
 from mmal_ros.session import space
 from mmal_ros.session.folder import sessions_in
-from mmal_ros.session.going_on import PREFIX, GoingOn
+from mmal_ros.session.going_on import GoingOn
 from rigs.fault_log import Outcome, keep, seconds_until
-from rigs.ros import node_process, participant, wait_until
+from rigs.ros import NAMESPACE, node_process, participant, wait_until
+from rigs.sessions import make_session
+from rigs.small_disk import SmallDisk
 
 
 class Launcher:
@@ -57,7 +64,15 @@ def ros():
         yield someone
 
 
-def test_a_session_that_was_begun_from_a_page_goes_on_when_its_recorder_died(ros, tmp_path):
+@pytest.fixture(autouse=True)
+def notes(tmp_path_factory, monkeypatch):
+    """Where recorders note what they do."""
+    runtime = tmp_path_factory.mktemp("runtime")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    return private_folder(runtime / "mmal_ros")
+
+
+def test_a_session_that_was_begun_from_a_page_goes_on_when_its_recorder_died(ros, tmp_path, notes):
     """The launch records P017, but a child later it is P018 who is there."""
     launcher = Launcher(ros, tmp_path, participant="P017", auto_start=True)
     with launcher.recorder() as process:
@@ -71,7 +86,7 @@ def test_a_session_that_was_begun_from_a_page_goes_on_when_its_recorder_died(ros
         assert launcher.participants() == ["P017", "P018", "P018"]
         process.terminate()
         assert "the recorder before this one died" in process.communicate(timeout=20)[1]
-    assert list(tmp_path.glob(f"{PREFIX}*")) == [], "who ends in order leaves no note"
+    assert list(notes.iterdir()) == [], "who ends in order leaves no note"
     fault = "recorder killed in a session begun from a page"
     keep(Outcome(fault, "SIGKILL, started again: a second session of that child", None, back_s))
 
@@ -100,25 +115,84 @@ def test_after_an_end_in_order_everything_is_as_the_launch_says(ros, tmp_path):
         assert launcher.participants() == ["P018"]
 
 
-def test_what_another_launch_was_doing_is_nobodys_any_more(tmp_path):
+def test_what_another_launch_was_doing_is_nobodys_any_more(tmp_path, notes):
     """Its parent is gone, so this is no second life of its recorder."""
-    old = tmp_path / f"{PREFIX}-999999999-17-0123456789abcdef"
-    old.write_text('{"start_ns": 5}')
+    old = notes / "999999999-17-0123456789abcdef"
+    old.write_text("5")
     note = GoingOn(tmp_path, "recorder_node")
     assert not old.exists()
     assert note.recall() is None
-    note.remember(7)
-    assert GoingOn(tmp_path, "recorder_node").recall().start_ns == 7
+    first, second = (make_session(tmp_path, participant) for participant in ("P017", "P018"))
+    assert first.card().start_ns == second.card().start_ns  # as simulated clocks have it
+    note.remember(second)
+    assert GoingOn(tmp_path, "recorder_node").recall().card.participant == "P018"
     assert GoingOn(tmp_path, "another one").recall() is None
+    assert GoingOn(tmp_path / "others", "recorder_node").recall() is None
+    assert not any("P018" in path.name + path.read_text() for path in notes.iterdir())
+
+
+def test_that_somebody_stopped_it_needs_no_room(tmp_path, disk: SmallDisk, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(disk.path))
+    note = GoingOn(tmp_path, "recorder_node")
+    note.remember(make_session(tmp_path, "P017"))
+    disk.fill()
+    note.remember_nothing()
+    assert GoingOn(tmp_path, "recorder_node").recall().card is None
+
+
+def test_where_nothing_can_be_noted_it_records_as_ever(tmp_path, notes):
+    """Somebody else's folder is in the place of ours."""
+    notes.chmod(0o777)
+    note = GoingOn(tmp_path, "recorder_node")
+    note.remember(make_session(tmp_path, "P017"))
+    note.remember_nothing()
+    note.forget()
+    assert note.recall() is None
+    assert list(notes.iterdir()) == []
+
+
+def test_what_changed_after_the_start_is_remembered_too(ros, tmp_path):
+    """Another participant by lifecycle and parameters, as the node's own errors advise; then it dies."""
+    launcher = Launcher(ros, tmp_path, participant="P017", auto_start=True)
+    with launcher.recorder() as process:
+        launcher.until_it_records(1)
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            assert ros.change_state("recorder_node", transition)
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="P018")
+        told = SetParameters.Request(parameters=[ParameterMessage(name="participant", value=value)])
+        ros.call(SetParameters, f"{NAMESPACE}/recorder_node/set_parameters", told)
+        ros.activate("recorder_node")
+        launcher.until_it_records(2)
+        kill(process)
+    with launcher.recorder():
+        launcher.until_it_records(3)
+        assert launcher.participants() == ["P017", "P018", "P018"]
+
+
+def test_a_session_that_waits_to_begin_can_be_taken_back(ros, tmp_path, monkeypatch):
+    monkeypatch.setattr(space, "FREE_TO_START", 10**18)
+    node = recorder_in_this_process(tmp_path)
+    answer = node._on_stop(Trigger.Request(), Trigger.Response())
+    assert answer.success
+    monkeypatch.undo()
+    node._look()
+    assert node.recorder is None
+    assert not node._on_stop(Trigger.Request(), Trigger.Response()).success
+    shut_down(node)
+
+
+def recorder_in_this_process(root):
+    told = {"sessions": str(root), "participant": "P017", "auto_start": True, "activates_itself": True}
+    node = RecorderNode(parameter_overrides=[Parameter(name, value=value) for name, value in told.items()])
+    node.trigger_configure()
+    node.trigger_activate()
+    return node
 
 
 def test_a_launch_that_finds_no_room_begins_to_record_when_there_is(ros, tmp_path, monkeypatch):
     """In this process: a disk with less than a gigabyte that becomes a larger one is hard to get."""
     monkeypatch.setattr(space, "FREE_TO_START", 10**18)
-    told = {"sessions": str(tmp_path), "participant": "P017", "auto_start": True, "activates_itself": True}
-    node = RecorderNode(parameter_overrides=[Parameter(name, value=value) for name, value in told.items()])
-    node.trigger_configure()
-    node.trigger_activate()
+    node = recorder_in_this_process(tmp_path)
     assert node.recorder is None
     (report,) = node._reports()
     assert "MB free; a session needs" in report.message

@@ -109,7 +109,8 @@ def test_a_sensors_node_is_killed_and_the_others_are_heard_meanwhile(watched, ex
 
     assert_none_is_missing(estimates[before:])
     assert_others_live(watched, executable, pids)
-    assert_windows_do_not_mix(frames, estimates[before:], first)
+    for modality in FEEDS[executable]:
+        assert_windows_do_not_mix(watched.heard(FEATURES[modality]), estimates[before:], modality)
 
 
 def test_the_estimates_are_killed_and_are_back(watched):

@@ -141,8 +141,9 @@ def test_answers_outlive_a_server_of_other_sessions(server, session, visit, tmp_
     server.start(renamed.path.parent)
     page.goto(server.link)
     page.goto(f"{server.address}/session/{renamed.name}")
-    stranded = "2 answers of other sessions kept until their server runs"
+    stranded = "2 answers without a place on this server, kept in this browser"
     expect(page.locator("#saved")).to_have_text(f"All answers saved · {stranded}")
+    at(page, 1)
     press(page, "3")
     expect(page.locator("#progress-words")).to_have_text("1 of 10")
     expect(page.locator("#saved")).to_have_text(f"All answers saved · {stranded}")
@@ -154,6 +155,32 @@ def test_answers_outlive_a_server_of_other_sessions(server, session, visit, tmp_
     all_saved(page)
     assert [label.value for label in labels(session)] == ["low", "medium"]
     keep(Outcome("review server of other sessions", "at the same address, while answers wait"))
+
+
+def test_an_answer_to_a_clip_that_is_not_flagged_is_kept_and_keeps_no_later_one_from_being_saved(session, visit):
+    """As when the folder was taken from a backup: it is the oldest, and is sent first."""
+    page = visit().review(session.name)
+    body = {"window_id": "123456789", "value": "high", "annotator": "C1", "note": "", "request": "0" * 32}
+    item = {"place": "mmal.outbox.1.0", "session": session.name, "act": "labels", "body": body}
+    page.evaluate("item => localStorage.setItem(item.place, JSON.stringify(item))", item)
+    press(page, "12")
+    stranded = "1 answer without a place on this server, kept in this browser"
+    expect(page.locator("#saved")).to_have_text(f"All answers saved · {stranded}")
+    assert [label.value for label in labels(session)] == ["low", "medium"]
+    page.reload()
+    expect(page.locator("#saved")).to_have_text(f"All answers saved · {stranded}")
+    keep(Outcome("answer to a clip that is not flagged", "the oldest that waits"))
+
+
+def test_answers_wait_while_the_session_of_the_open_page_is_away(session, visit, tmp_path):
+    """A server of other sessions is at the address for a while: nobody has to load the page again."""
+    page = visit().review(session.name)
+    away = session.path.rename(tmp_path / session.name)
+    press(page, "12")
+    expect(page.locator("#saved")).to_contain_text("2 answers kept in this browser, not yet saved")
+    away.rename(session.path)
+    all_saved(page)
+    assert [label.value for label in labels(session)] == ["low", "medium"]
 
 
 def test_two_reviewers_at_once_do_not_write_over_one_another(session, visit):

@@ -126,6 +126,7 @@ def test_a_session_in_which_the_band_comes_and_goes(wearer: Wearer, folder: Path
     with recorded(wearer.graph) as session:
         away = [span_of(wearer, fault(wearer)) for fault in (out_of_range, silent)]
         away.append(out_of_reach_for_a_moment(wearer))
+        wearer.endures(lost(wearer))
     began_ns, ended_ns = away[0][0] - AFTERWARDS_S * NANOSECONDS_PER_SECOND, time.time_ns()
     signals = read_signals(session, int(began_ns), ended_ns)
     assert_no_value_twice_and_all_in_time(wearer, signals)

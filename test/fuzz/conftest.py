@@ -18,10 +18,12 @@ from pathlib import Path
 import pytest
 
 from mmal_ros.datatypes import Modality
+from mmal_ros.review import personalisation
 from mmal_ros.session.folder import SessionFolder
 from rigs.fuzzing import MINUTES
 from rigs.model_sets import write_model_set
 from rigs.review import Served, served
+from rigs.scripted_graph import ScriptedGraph
 from rigs.sessions import make_session
 
 RESULTS = Path(os.environ.get("MMAL_FUZZ_RESULTS", ".cache/fuzz.jsonl"))
@@ -88,11 +90,12 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> SessionFolder:
 
 @pytest.fixture(scope="module")
 def server(session: SessionFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The pages of that session, and of two versions of her model."""
+    """The pages of that session, of two versions of her model and of a graph; who personalises learns nothing."""
     models = tmp_path_factory.mktemp("models")
     for version in ("1", "2"):
         write_model_set(models / "P017", version, seed=int(version), feature_sets={Modality.AUDIO: "spectral"})
-    with served(session.path.parent, models) as running:
+    with pytest.MonkeyPatch.context() as patch, served(session.path.parent, models, ScriptedGraph()) as running:
+        patch.setattr(personalisation, "COMMAND", ("true",))  # which takes all arguments, and ends without a result
         yield running
 
 

@@ -196,6 +196,15 @@ def test_a_recording_that_says_it_is_larger_than_any_memory(tmp_path):
         read_recording(tmp_path / "large.npz")
 
 
+def test_a_recording_that_says_it_is_shorter_than_it_is(tmp_path):
+    """Its checksum stands behind what nobody would read."""
+    path = tmp_path / "shorter.npz"
+    np.savez(path, start_ns=np.zeros(2000))
+    path.write_bytes(path.read_bytes().replace(b"(2000,)", b"(1000,)"))
+    with pytest.raises(RecordingError, match="more than its array"):
+        read_recording(path)
+
+
 def test_a_recording_that_was_packed_to_a_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(npz, "LARGEST_BYTES", 1 << 20)
     np.savez_compressed(tmp_path / "bomb.npz", start_ns=np.zeros(2 << 20, np.int8))

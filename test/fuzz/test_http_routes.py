@@ -27,11 +27,15 @@ BODIES = {
     "flag": {"reason": "look"},
     "unflag": {"window_id": 0},
     "stop": {},
+    "personalise": {},
 }
 """What a route takes, by the end of its path; a `window_id` becomes one that is there."""
 JSON = {"Content-Type": "application/json"}
 """Without it a body is refused before anybody looks into it."""
-STARTS_A_PROCESS = ("post", "/api/participants/{code}/personalise")
+ENDLESS = ("get", "/api/live")
+"""States of the graph, until the page is closed: nothing in this request is read."""
+BESIDE = ("get", "/static/{file}")
+"""Mounted, and no route: files below a folder."""
 QUERIES = st.dictionaries(st.sampled_from(["annotator", "blind", "points", "token", "x"]), odd_words(), max_size=3)
 
 
@@ -40,7 +44,7 @@ def routes(session: SessionFolder) -> list[tuple[str, str]]:
     app = create_app(session.path.parent, TOKEN)
     described = [(method, path) for path, of_path in app.openapi()["paths"].items() for method in of_path]
     pages = [("get", route.path) for route in app.routes if isinstance(route, APIRoute) and not route.include_in_schema]
-    return [route for route in (*described, *pages) if route != STARTS_A_PROCESS]
+    return [route for route in (*described, *pages, BESIDE) if route != ENDLESS]
 
 
 @fuzz(st.data())
@@ -48,7 +52,7 @@ def test_a_route_that_is_asked_for_anything(server, routes, session: SessionFold
     method, path = data.draw(st.sampled_from(routes))
     with SessionStore(session.labels) as store:
         flag = store.flags()[0].window_id
-    words = {"name": session.name, "window_id": str(flag), "code": "P017"}
+    words = {"name": session.name, "window_id": str(flag), "code": "P017", "file": "base.css"}
 
     def filled(match: re.Match[str]) -> str:
         right = words.get(match[1], "x")
@@ -74,4 +78,5 @@ def _as_it_is_or_damaged(path: str, flag: int) -> SearchStrategy[bytes]:
 
 def test_every_route_is_asked(routes):
     asked = {"/api/sessions", "/api/sessions/{name}/labels", "/session/{name}/report", "/session/{name}", "/"}
+    asked |= {"/api/live/flag", "/api/participants/{code}/personalise", "/static/{file}"}
     assert asked <= {path for _, path in routes}

@@ -139,6 +139,7 @@ NAMES = [f"scale/{m}/{of}" for m in SIZES for of in ("mean", "deviation")] + [
 @example(_one("scale/audio/mean", np.full(24, np.nan, np.float32)))
 @example(_all(np.nan))
 @example(_one("audio/temperature", np.float32(0)))
+@example(_one("audio/temperature", np.zeros(0)))  # neither true nor false
 def test_a_group_whose_arrays_are_of_another_kind(model, made, damage):
     with np.load(made / GROUP) as file:
         content: Content = {name: file[name] for name in file.files}

@@ -9,8 +9,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
 import rclpy
@@ -39,6 +42,8 @@ from mmal_ros.nodes.selector_node import SelectorNode
 from mmal_ros.nodes.session_feed import feed
 from mmal_ros.nodes.topics import IMAGE, MODEL_INFO, QUERY, SOUND, Topic
 from mmal_ros.session.card import SessionCard
+from mmal_ros.session.clip_content import ClipContent
+from mmal_ros.session.clip_encoder import encode_clip
 from mmal_ros.session.recorder import OnDisk, SessionRecorder
 from mmal_ros.session.records import Flag, Privacy
 from mmal_ros.window_stream import WindowStream
@@ -322,13 +327,45 @@ class Recording:
 
 @pytest.fixture(scope="module")
 def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+    """Nothing is plugged in, so nobody minds that for long neither picture nor sound comes."""
     start_ns, said = time.time_ns(), []
     card = SessionCard(
         name="", participant="P017", start=datetime.fromtimestamp(start_ns / 1e9, UTC), start_ns=start_ns,
-        privacy=Privacy.CLIPS, software="1", devices={},
+        privacy=Privacy.CLIPS, software="1", devices={"camera": "none", "microphone": "none"},
     )  # fmt: skip
     topics = [bag_topic(topic, f"/mmal/{topic.name}") for topic, _ in HEARD]
     recorder = SessionRecorder(tmp_path_factory.mktemp("sessions"), card, topics, time.time_ns, said.append)
     yield Recording(recorder, said)
     recorder.stop()
     recorder.join()
+
+
+CLIP_S = 0.5
+TONE = (NOW_NS, np.full(4_000, 0.5, np.float32))
+
+
+def _jpeg(width: int, height: int) -> bytes:
+    picture = np.arange(3 * width * height, dtype=np.uint8).reshape(height, width, 3)
+    return cv2.imencode(".jpg", picture)[1].tobytes()
+
+
+JPEGS = [_jpeg(64, 48), _jpeg(48, 64)]
+
+
+@fuzz(st.lists(st.sampled_from(JPEGS) | damaged_bytes(JPEGS), min_size=1, max_size=4), st.booleans())
+@example([b"no picture"], False)  # which was a clip without a byte
+@example([_jpeg(64, 1)], False)  # H.264 wants two rows
+def test_a_clip_of_pictures_of_anybody(tmp_path: Path, jpegs: list[bytes], heard: bool) -> None:
+    """It can be played and is as long as it should be, or there is none."""
+    pictures = [(NOW_NS + number * 10**8, jpeg) for number, jpeg in enumerate(jpegs)]
+    sound = [TONE] if heard else []
+    content = ClipContent(NOW_NS, NOW_NS + round(CLIP_S * 10**9), pictures, sound, 8_000.0)
+    try:
+        encode_clip(tmp_path / "clip.mp4", content)
+    except (av.FFmpegError, OSError) as error:
+        assert str(error)
+        return
+    with av.open(str(tmp_path / "clip.mp4")) as clip:
+        assert [stream.type for stream in clip.streams] == ["video", "audio"][: 1 + heard]
+        assert float(clip.streams.video[0].duration * clip.streams.video[0].time_base) == pytest.approx(CLIP_S, abs=0.1)
+        assert list(clip.decode(video=0))

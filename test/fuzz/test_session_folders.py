@@ -17,9 +17,11 @@ from mmal_ros.session.card import CARD_NAME, SessionError
 from mmal_ros.session.exchange.coding import Coding
 from mmal_ros.session.exchange.importing import _seconds
 from mmal_ros.session.folder import SessionFolder
+from mmal_ros.session.going_on import GoingOn
 from mmal_ros.session.reading import read_features
 from mmal_ros.session.records import Label, LabelValue
 from mmal_ros.session.store import SessionStore
+from mmal_ros.session.timeline import DERIVED, TRACE_FILE, Timeline, read_timeline
 from rigs.fuzzing import fuzz
 from rigs.mutation import LARGE_NUMBERS, damaged_bytes, damaged_json, odd_words
 from rigs.sessions import make_session
@@ -134,3 +136,39 @@ def _use_store(session: SessionFolder) -> None:
         assert all(coding.span(label).middle_ms >= 0 for label in labels)
     except SessionError as error:
         assert str(error)
+
+
+@pytest.fixture
+def note(session: SessionFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoingOn:
+    """Of the recorder of that session, and with nobody else's beside it."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    return GoingOn(session.path.parent, "recorder_node")
+
+
+@fuzz(st.data())
+def test_a_damaged_note_of_what_was_going_on(session, note, data):
+    """A recorder begins all the same: it goes on with the session that is there, or with none."""
+    note.remember(session)
+    (path,) = (session.path.parent / "runtime").glob("*/*")
+    path.write_bytes(data.draw(damaged_bytes(path.read_bytes())))
+    before = GoingOn(session.path.parent, "recorder_node").recall()
+    assert before is None or before.card in (None, session.card())
+
+
+@pytest.fixture(scope="module")
+def timeline(recorded: SessionFolder) -> Timeline:
+    """As it is; its trace is beside the bag from now on."""
+    return read_timeline(recorded)
+
+
+@pytest.fixture
+def drawn(timeline: Timeline, session: SessionFolder) -> SessionFolder:
+    """A session of which a timeline was made."""
+    return session
+
+
+@fuzz(st.data())
+def test_a_trace_with_damaged_bytes(drawn, recorded, timeline, data):
+    content = (recorded.path / DERIVED / TRACE_FILE).read_bytes()
+    (drawn.path / DERIVED / TRACE_FILE).write_bytes(data.draw(damaged_bytes(content)))
+    assert read_timeline(drawn) == timeline

@@ -212,16 +212,17 @@ def test_a_wrong_setting_is_refused_with_the_reason(settings, reason):
         session_card(RecorderParameters(**{"participant": "P017", **settings}), "", "", 0, "system")
 
 
-@pytest.mark.parametrize("setting", ["parameter", "environment"])
-def test_sessions_in_the_home_of_nobody_are_refused(ros, monkeypatch, setting):
-    if setting == "environment":
-        monkeypatch.setenv("MMAL_HOME", "~nobody0815")
-    told = {"sessions": "~nobody0815/sessions"} if setting == "parameter" else {}
+@pytest.mark.parametrize("wrong", ["parameter 'sessions'", "MMAL_HOME"])
+def test_sessions_in_the_home_of_nobody_are_refused(ros, monkeypatch, wrong):
+    if wrong == "MMAL_HOME":
+        monkeypatch.setenv("MMAL_HOME", "~nobody0815/sessions")
+    told = {} if wrong == "MMAL_HOME" else {"sessions": "~nobody0815/sessions"}
     with node_process("recorder_node", participant="P017", **told) as process:
         assert not ros.change_state("recorder_node", Transition.TRANSITION_CONFIGURE)
         process.terminate()
         _, log = process.communicate(timeout=20)
-    assert "parameter 'sessions' is '~nobody0815/sessions': nobody here has such a home; write the path in full" in log
+    assert f"{wrong} is '~nobody0815/sessions': nobody here has such a home; write the path in full" in log
+    assert "Traceback" not in log
 
 
 def test_the_card_of_a_session_names_devices_and_model():

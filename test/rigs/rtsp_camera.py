@@ -46,6 +46,10 @@ class RtspCamera:
         self._closed = threading.Event()
 
     def __enter__(self) -> Self:
+        self._start(0)
+        return self
+
+    def _start(self, port: int) -> None:
         camera = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -56,18 +60,15 @@ class RtspCamera:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
             block_on_close = False
+            allow_reuse_address = True
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed.set()
-        self._sending.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self.switch_off()
 
     @property
     def url(self) -> str:
@@ -79,6 +80,17 @@ class RtspCamera:
 
     def go(self) -> None:
         self._sending.set()
+
+    def switch_off(self) -> None:
+        """Nobody answers any more, and connections end."""
+        self._closed.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def switch_on(self) -> None:
+        """There again, at the same address."""
+        self._closed.clear()
+        self._start(self._server.server_address[1])
 
     def _answer(self, player: socketserver.StreamRequestHandler) -> None:
         method = ""

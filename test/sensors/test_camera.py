@@ -14,7 +14,6 @@ from mmal_ros.sensors import camera as camera_module
 from mmal_ros.sensors.backlog import Backlog
 from mmal_ros.sensors.camera import Camera
 from mmal_ros.sensors.source import SourceError, SourceState
-from rigs.fault_log import Outcome, keep
 from rigs.mjpeg_camera import MjpegCamera, number_of, numbered_picture
 from rigs.rtsp_camera import RtspCamera
 
@@ -105,12 +104,11 @@ def test_a_stream_over_rtsp_stalls_and_comes_back() -> None:
     with RtspCamera(numbered_picture) as rtsp, Viewer(rtsp.url) as viewer:
         viewer.sees(10)
         rtsp.stall()
-        detected_s = wait_until(lambda: viewer.camera.status.state is SourceState.LOST)
+        wait_until(lambda: viewer.camera.status.state is SourceState.LOST, DETECTED_S)
         assert "stopped sending" in viewer.camera.status.message
         rtsp.go()
-        recovered_s = wait_until(lambda: viewer.camera.status.state is SourceState.STREAMING)
+        wait_until(lambda: viewer.camera.status.state is SourceState.STREAMING)
         viewer.sees()
-    keep(Outcome("camera's stream stalls", "RTSP server pauses (source only)", detected_s, recovered_s))
 
 
 def test_a_dropped_connection_is_made_again(mjpeg: MjpegCamera) -> None:
@@ -164,12 +162,16 @@ def test_after_a_pause_the_old_pictures_are_dropped(mjpeg: MjpegCamera) -> None:
     assert np.mean(np.array(ages) > 8) < 0.1, f"too many old pictures came through, by age: {ages}"
 
 
-def test_closing_does_not_wait_for_a_read_that_hangs(mjpeg: MjpegCamera, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_hangs_ends_with_pictures_or_closing(mjpeg: MjpegCamera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_module, "READ_TIMEOUT_MS", 8_000)
     with Viewer(mjpeg.url) as viewer:
         viewer.sees()
         mjpeg.stall()
         wait_until(lambda: viewer.camera.status.state is SourceState.LOST, DETECTED_S)
+        wait_until(lambda: "hangs in its driver" in viewer.camera.status.message)
+        mjpeg.go()
+        viewer.sees()
+        mjpeg.stall()
         wait_until(lambda: "hangs in its driver" in viewer.camera.status.message)
         start = time.monotonic()
         viewer.camera.close()

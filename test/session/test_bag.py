@@ -20,7 +20,7 @@ import pytest
 import zstandard
 from mcap.data_stream import RecordBuilder
 from mcap.reader import make_reader
-from mcap.records import Chunk, Message
+from mcap.records import Channel, Chunk, Message
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 
@@ -169,6 +169,16 @@ def foreign_chunk(compression: str, padding: int = 0, told: int | None = None) -
 def test_a_chunk_of_another_writer_is_saved(folder, compression):
     content, sizes = cut_bag(folder)
     assert restored(folder, content[: sizes[4]] + foreign_chunk(compression)) == list(range(60))
+
+
+def test_what_nobody_can_know_in_a_bag_that_was_cut_off_is_left_out(folder):
+    """A channel whose schema is damaged away, and a message of a channel that is not there; the rest is saved."""
+    content, _ = cut_bag(folder)
+    stranger, records = 77, RecordBuilder()
+    Channel(id=stranger, topic="/strange", message_encoding="cdr", metadata={}, schema_id=99).write(records)
+    for channel in (stranger, stranger + 1):
+        Message(channel, START_NS, b"what?", START_NS, 0).write(records)
+    assert restored(folder, content + records.end()) == list(range(100))
 
 
 @pytest.mark.parametrize("told", [None, 10, 1 << 40], ids=["as it is", "less", "more"])

@@ -146,9 +146,16 @@ def test_of_nothing_there_is_no_clip(recorder: Recorder) -> None:
     assert list(recorder.folder.clips.iterdir()) == []
 
 
-def test_a_damaged_picture_is_left_out(recorder: Recorder) -> None:
-    recorder.play(0, 5)
-    recorder.clips.picture(_ns(5), b"no picture at all")
+def picture_of_a_town() -> bytes:
+    """0.4 MB, and 75 MB when it is unpacked."""
+    return cv2.imencode(".jpg", np.zeros((5000, 5000, 3), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize("jpeg", [b"no picture at all", picture_of_a_town()], ids=["damaged", "boundless"])
+def test_a_damaged_or_boundless_picture_is_left_out(recorder: Recorder, jpeg: bytes) -> None:
+    recorder.clips.picture(_ns(0), jpeg)
+    recorder.play(0.1, 5)
+    recorder.clips.picture(_ns(5), jpeg)
     recorder.play(5.1, 9.2)
     recorder.clips.cut(WINDOW, _ns(STAMP_S))
     assert min(Film(recorder.clip()).brightness) > 60

@@ -269,6 +269,24 @@ def test_a_session_goes_while_a_page_writes_into_it(sessions):
         page.stdin.close()
 
 
+def test_a_session_goes_while_a_page_replaces_a_file_in_it(sessions, monkeypatch):
+    """The old file was seen, and is not there any more when its turn comes."""
+    folder, real = small(sessions), deletion.shutil.rmtree
+    (folder.path / "derived").mkdir()
+    written = folder.path / "derived" / "trace.npz.new"
+    written.write_bytes(b"x" * 100)
+
+    def replaced_meanwhile(path: Path) -> None:
+        if written.exists() and path == written.parent:
+            written.replace(path / "trace.npz")
+            written.unlink()
+        real(path)
+
+    monkeypatch.setattr(deletion.shutil, "rmtree", replaced_meanwhile)
+    delete([doomed_session(folder)])
+    assert list(sessions.iterdir()) == []
+
+
 def test_a_removal_that_is_cut_off_can_be_named_and_done_again(sessions, models, monkeypatch):
     folder = small(sessions)
     real = deletion.shutil.rmtree

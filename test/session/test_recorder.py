@@ -323,7 +323,7 @@ def test_a_clock_that_was_set_back_within_the_session_is_told_until_it_has_caugh
     recorder = SessionRecorder(tmp_path, long_ago, TOPICS, clock, lambda what: None)
     time.sleep(1.5)
     set_back_s[0] = 3
-    assert "set back by" in recorder.problem
+    wait_until(lambda: "set back by" in recorder.problem, 10)
     assert "until it has caught up" in recorder.problem
     wait_until(lambda: not recorder.problem, 20)
     recorder.stop()
@@ -336,6 +336,19 @@ def test_a_clock_that_leaps_by_months_is_told(tmp_path):
     assert "set forward by more than a week" in recorder.problem
     recorder.stop()
     recorder.join()
+
+
+def test_a_clock_that_leapt_by_a_week_and_came_back_is_well_again():
+    """What came meanwhile is left out when it is read, so what comes now repeats nothing."""
+    this = card()
+    watched, now_ns, leapt_ns = inflow.Inflow(this), this.start_ns + 60 * 10**9, this.start_ns + 8 * 86_400 * 10**9
+    for time_ns in (now_ns, leapt_ns):
+        watched.note_time(time_ns)
+    assert "set forward" in watched.problem(leapt_ns)
+    for seconds, told in ((1, ""), (-30, "set back by 31 s"), (-20, "set back by 31 s"), (2, "")):
+        watched.note_time(now_ns + seconds * 10**9)
+        assert told in watched.problem(now_ns + seconds * 10**9)
+        assert told or not watched.problem(now_ns + seconds * 10**9)
 
 
 @pytest.mark.parametrize(("devices", "told"), [({}, True), ({"camera": "device:0"}, True), (ONLY_A_WRISTBAND, False)])

@@ -200,6 +200,11 @@ def test_the_verdict_says_what_the_model_in_use_could_not_hear(request_, monkeyp
     assert reason.endswith("; it was asked without audio, of which the new one hears other features or none")
 
 
+def test_a_model_in_use_that_was_not_asked_lacked_nothing(request_, first, monkeypatch):
+    monkeypatch.setattr(deploy_module, "_missing_to", lambda models, recorded: [Modality.AUDIO])
+    assert deploy(request_).verdict.reason.endswith("8 are needed to compare")
+
+
 def test_what_was_made_live_meanwhile_stays(request_, first, monkeypatch):
     """Somebody goes back while it learns: the new one was not compared with what is live then."""
     label(second_session(request_), 1, EVERY_8_S)

@@ -205,6 +205,7 @@ def test_progress_counts_what_was_done_before(tmp_path):
         ({"budgets": (0, 5)}, "greater than or equal to 1"),
         ({"selectors": ("random", "random")}, "named twice"),
         ({"selectors": ()}, "at least 1"),
+        ({"selectors": ("all",)}, "'all' chooses nothing"),
         ({"seeds": 0}, "greater than or equal to 1"),
     ],
 )

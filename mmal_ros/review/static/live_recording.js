@@ -21,7 +21,7 @@ export class Recording {
     if (session?.problem) words.textContent += ` ${session.problem}`;
     words.classList.toggle("on", on);
     show(byId("start"), session && !on);
-    show(byId("stop"), on);
+    show(byId("stop"), on || session?.problem); // also a session that waits to begin can be taken back
   }
 
   async #ask(path, body) {

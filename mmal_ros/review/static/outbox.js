@@ -2,7 +2,7 @@
 // request is sent again as often as needed, and the server takes it once. Every answer has a place of its own in the
 // browser's storage: tabs share it, and none may write over what another one keeps.
 
-import { post, Refused, sessionPath } from "./server.js";
+import { get, post, Refused, sessionPath } from "./server.js";
 
 const KEPT = "mmal.outbox.";
 const FIRST_WAIT_MS = 500;
@@ -13,7 +13,7 @@ export class Outbox extends EventTarget {
   #wait = FIRST_WAIT_MS;
   #timer = null;
   #last = 0;
-  #strangers = new Set(); // places of answers whose session this server does not have
+  #strangers = new Set(); // places of answers to what this server does not have
   trouble = null;
 
   /** `session`: the one that this page is of. */
@@ -28,7 +28,7 @@ export class Outbox extends EventTarget {
     return this.#kept().filter((item) => !this.#strangers.has(item.place));
   }
 
-  /** How many answers stay in the browser until a server comes that has their session. */
+  /** How many answers stay in the browser because this server has not their session, or not their clip. */
   get stranded() {
     return this.#kept().filter((item) => this.#strangers.has(item.place)).length;
   }
@@ -59,8 +59,8 @@ export class Outbox extends EventTarget {
       const answer = await post(sessionPath(item.session, `/${item.act}`), item.body);
       this.#settled(item, "saved", { answer });
     } catch (error) {
-      if (error.status === 404 && item.session !== this.session) {
-        this.#strangers.add(item.place); // today's server is one of other sessions
+      if (error.status === 404 && (await this.#isStrange(item))) {
+        this.#strangers.add(item.place); // kept, and in nobody's way
         return true;
       }
       const away = [401, 404].includes(error.status); // this server is another one than had the session, or will again
@@ -70,6 +70,13 @@ export class Outbox extends EventTarget {
       return final;
     }
     return true;
+  }
+
+  // Today's server is one of other sessions, or it has this one, and in it nothing that this answers. Where even the
+  // page's own session is gone, another server is at this address for a while, and the answer waits for the right one.
+  async #isStrange(item) {
+    if (item.session !== this.session) return true;
+    return get(sessionPath(item.session)).then(() => true, () => false);
   }
 
   #settled(item, event, detail) {

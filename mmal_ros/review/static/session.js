@@ -119,8 +119,8 @@ function showSaving() {
   const trouble = waiting > 0 && outbox.trouble;
   box.className = `saved ${trouble ? "trouble" : waiting ? "busy" : ""}`;
   const kept = `${count(waiting, "answer")} kept in this browser, not yet saved. ${outbox.trouble} Trying again …`;
-  const stranded = outbox.stranded && ` · ${count(outbox.stranded, "answer")} of other sessions kept until their server runs`;
-  box.textContent = (trouble ? kept : waiting ? "Saving …" : "All answers saved") + (stranded || "");
+  const stranded = `${count(outbox.stranded, "answer")} without a place on this server, kept in this browser`;
+  box.textContent = (trouble ? kept : waiting ? "Saving …" : "All answers saved") + (outbox.stranded ? ` · ${stranded}` : "");
 }
 
 function complain(error) {

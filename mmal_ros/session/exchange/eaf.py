@@ -108,6 +108,8 @@ def _refuse_entities(path: Path) -> None:
             parser.ParseFile(file)
     except LookupError as error:
         raise SessionError(f"{path} is no ELAN file: {error}") from error
+    except OSError as error:
+        raise SessionError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _tiers_of(eaf: Any, annotator: str, tier: str | None, path: Path) -> list[str]:

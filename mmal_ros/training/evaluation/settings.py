@@ -31,6 +31,12 @@ def _different(names: Sequence[Any]) -> Sequence[Any]:
     return names
 
 
+def _choosing(selectors: tuple[str, ...]) -> tuple[str, ...]:
+    if set(selectors) == {ALL_LABELS}:
+        raise ValueError(f"'{ALL_LABELS}' chooses nothing, others are held against it; name one of them, too")
+    return selectors
+
+
 def _rising(budgets: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(budgets))
 
@@ -54,7 +60,9 @@ class Settings(BaseModel):
     data_set: str = Field(description="what `load_data_set` calls it")
     folder: Path | None = Field(default=None, description="where the data lies; every machine needs it there")
     people: tuple[str, ...] | None = Field(default=None, description="codes of who is tested; None: everybody")
-    selectors: Names = Field(description="the first one is the one the report is about")
+    selectors: Annotated[Names, AfterValidator(_choosing)] = Field(
+        description="the first one is the one the report is about"
+    )
     budgets: Annotated[tuple[Budget, ...], Field(min_length=1), AfterValidator(_different), AfterValidator(_rising)]
     seeds: int = Field(default=10, ge=1, description="how many; they are 0, 1, ...")
     personalisers: Annotated[Names, AfterValidator(_held_against)] = Field(description="the last one is reported first")

@@ -142,7 +142,7 @@ def _compared(
     verdict = judge(group, found.windows, found.labelled, levels, PRODUCT, gap_s, seed, known, JOBS)
     missing = ", ".join(sorted(_missing_to(in_use, recorded)))
     without = f"; it was asked without {missing}, of which the new one hears other features or none"
-    return replace(verdict, reason=verdict.reason + without) if missing else verdict
+    return replace(verdict, reason=verdict.reason + without) if missing and verdict.labels else verdict
 
 
 def _levels(models: ModelSet, windows: PersonWindows, recorded: Mapping[Modality, str]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Messages that are wrong, publishers of another kind, and a clock that is set: what the graph's user sees.
+"""Messages that are wrong, and publishers of another kind: what the graph's user sees.
 
 A launched graph with a real microphone and wristband; FACE comes from this process, so that it can be spoilt.
 """
@@ -10,8 +10,6 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,17 +20,13 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Float64MultiArray
 
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
-from mmal_msgs.msg import ModalityEstimate
 from mmal_ros.datatypes import FeatureFrame, Modality
 from mmal_ros.features.names import SIZES
-from mmal_ros.nodes.conversions import MODALITY_CODES, frame_to_message, to_ns, to_time
-from mmal_ros.nodes.engagement_node import LEFT_OUT, SET_BACK
-from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES
+from mmal_ros.nodes.conversions import MODALITY_CODES, frame_to_message, to_time
+from mmal_ros.nodes.topics import FEATURES
 from rigs.fault_log import Outcome, keep, seconds_until
-from rigs.launched import Launched
-from rigs.room import room
-from rigs.ros import Participant, message_of, participant, values_of
-from rigs.stepped_clock import SteppedClock
+from rigs.ros import Participant, values_of
+from rigs.watched_launch import WatchedLaunch, watched_launch, went_on
 
 FACE = Modality.FACE
 SIZE = SIZES[FACE]
@@ -40,48 +34,13 @@ START_TIMEOUT_S = 60.0
 HEARD = (Modality.AUDIO, Modality.PHYSIOLOGY)
 
 
-@dataclass
-class Watched:
-    graph: Launched
-    ros: Participant
-    clock: SteppedClock
-
-    @property
-    def estimates(self) -> list:
-        return self.ros.heard[ENGAGEMENT.name]
-
-    def said(self, part: str) -> str:
-        """What engagement_node says of a part now."""
-        return message_of(self.reports, part)
-
-    @property
-    def reports(self) -> list:
-        """The newest diagnostics of engagement_node."""
-        arrays = self.ros.heard[DIAGNOSTICS.name][-20:]
-        return [a for a in arrays if a.status and "/engagement_node: " in a.status[0].name]
-
-    def hears(self, *modalities: Modality) -> bool:
-        if not self.estimates:
-            return False
-        newest = self.estimates[-1].modalities
-        return all(newest[MODALITY_CODES[m]].status == ModalityEstimate.VALID for m in modalities)
-
-
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
+    """Its camera is off."""
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("graph")
-    clock = SteppedClock(folder)
-    with pytest.MonkeyPatch.context() as patch, participant() as ros:
-        patch.setenv("MMAL_HOME", str(home))
-        ros.listen(ENGAGEMENT)
-        ros.listen(DIAGNOSTICS)
-        with room(ros) as devices, Launched(folder, clock.environment, record="P017", **devices | NO_CAMERA) as graph:
-            watched = Watched(graph, ros, clock)
-            seconds_until(lambda: watched.hears(*HEARD), START_TIMEOUT_S)
-            yield watched
-
-
-NO_CAMERA = {"camera": "none"}
+    with watched_launch(home, folder, camera="none") as watched:
+        seconds_until(lambda: watched.hears(*HEARD), START_TIMEOUT_S)
+        yield watched
 
 
 @contextmanager
@@ -184,14 +143,14 @@ def test_a_publisher_of_another_type_is_not_heard(watched, publisher):
     went_on(watched.estimates[before:])
 
 
-def rejections(watched: Watched, reason: str) -> int:
+def rejections(watched: WatchedLaunch, reason: str) -> int:
     """How many frames of FACE were rejected for a reason, as /diagnostics count them."""
     said = values_of(watched.reports, "face")["frames rejected"]
     counted = [part.split(maxsplit=1) for part in said.split(", ")]
     return sum(int(words[0]) for words in counted if reason in words[-1])
 
 
-def good_again(watched: Watched, publisher) -> float:
+def good_again(watched: WatchedLaunch, publisher) -> float:
     """Seconds of good frames until they count."""
     began_s, seen = time.monotonic(), frames_seen(watched)
     while not (watched.hears(FACE) and frames_seen(watched) > seen):
@@ -201,13 +160,8 @@ def good_again(watched: Watched, publisher) -> float:
     return time.monotonic() - began_s
 
 
-def frames_seen(watched: Watched) -> int:
+def frames_seen(watched: WatchedLaunch) -> int:
     return watched.estimates[-1].modalities[MODALITY_CODES[FACE]].frames_seen
-
-
-def went_on(estimates: list) -> None:
-    assert len(estimates) > 1
-    assert all(late.window_id == early.window_id + 1 for early, late in pairwise(estimates)), "an estimate was missed"
 
 
 @pytest.mark.parametrize("kind", ["BEST_EFFORT", "RELIABLE"])
@@ -228,29 +182,3 @@ def test_a_reader_that_wants_what_is_not_offered_is_named_with_the_topic(watched
     (line,) = [line for line in watched.graph.log("microphone_node").splitlines() if "incompatible QoS" in line]
     assert "features/audio" in line
     assert "RELIABILITY" in line
-
-
-@pytest.mark.parametrize(("step_s", "word"), [(5, LEFT_OUT), (-5, SET_BACK)])
-def test_the_clock_of_the_computer_is_set(watched, step_s, word):
-    """All nodes see another time from one moment to the next, as after `date -s`: said, and estimated again at once."""
-    seconds_until(lambda: watched.hears(*HEARD), START_TIMEOUT_S)
-    before, log = len(watched.estimates), watched.graph.log("engagement_node")
-    offset_s = 5.0 if step_s > 0 else 0.0  # the second takes back what the first did
-    watched.clock.set(offset_s)
-    goes_on_s = seconds_until(lambda: stepped(watched.estimates[before - 1 :], step_s))
-    detected_s = goes_on_s + seconds_until(lambda: word in watched.said("estimates"))
-    back_s = detected_s + seconds_until(lambda: watched.hears(*HEARD), START_TIMEOUT_S)
-    fault = f"clock of the computer set by {step_s:+d} s"
-    keep(Outcome(fault, "preloaded wall clock of all processes: estimates", detected_s, goes_on_s))
-    keep(Outcome(fault, "preloaded wall clock of all processes: microphone and wristband count", None, back_s))
-    count = len(watched.estimates)
-    seconds_until(lambda: len(watched.estimates) > count + 10)
-    went_on(watched.estimates[count:])
-    lines = watched.graph.log("engagement_node")[len(log) :].splitlines()
-    assert 1 <= sum(word in line for line in lines) <= 3, lines  # once for every state, not once a second
-
-
-def stepped(estimates: list, step_s: float) -> bool:
-    """Whether one of them is stamped with the new time."""
-    stamps = [to_ns(message.header.stamp) / 1e9 for message in estimates]
-    return any((late - early) * np.sign(step_s) > abs(step_s) - 2 for early, late in pairwise(stamps))
