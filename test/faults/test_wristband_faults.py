@@ -21,6 +21,7 @@ from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.reading import RawSignal, read_signals
 from mmal_ros.session.timeline import read_curves, read_timeline
 from rigs.ble_e4_encoders import numbers_of
+from rigs.ble_process import RigProcess
 from rigs.bluetooth import WRISTBAND_NAME, VirtualBluetooth
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.watched_graph import Fault, WatchedGraph, recorded, watched_graph
@@ -43,6 +44,8 @@ class Wearer:
     def __init__(self, radio: VirtualBluetooth, graph: WatchedGraph) -> None:
         self.radio = radio
         self.graph = graph
+        self.band: RigProcess | None = None
+        """None: it was never switched on."""
         self.connections: list[dict] = []
         """What the band said of each connection: when it began, and with which value."""
 
@@ -121,12 +124,14 @@ def test_a_band_that_is_off_at_the_start_is_waited_for(wearer: Wearer) -> None:
 
 def test_a_session_in_which_the_band_comes_and_goes(wearer: Wearer, folder: Path) -> None:
     """Told and survived while it happens; afterwards whoever reads the bag sees what is missing, and when."""
+    if wearer.band is None:  # this test alone
+        wearer.switch_on()
     wearer.graph.wait_until_steady()
     wearer.note_connection()
     with recorded(wearer.graph) as session:
+        wearer.endures(lost(wearer))
         away = [span_of(wearer, fault(wearer)) for fault in (out_of_range, silent)]
         away.append(out_of_reach_for_a_moment(wearer))
-        wearer.endures(lost(wearer))
     began_ns, ended_ns = away[0][0] - AFTERWARDS_S * NANOSECONDS_PER_SECOND, time.time_ns()
     signals = read_signals(session, int(began_ns), ended_ns)
     assert_no_value_twice_and_all_in_time(wearer, signals)
