@@ -41,7 +41,7 @@ fuzz: $(VENV)/.test  ## damaged inputs for every reader, MINUTES=10 each, four a
 bench: $(VENV)/.test  ## measure; prints tables and writes benchmarks/results/*.json
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
-soak: $(VENV)/.test  ## provoke all faults many times, run for long, and write docs/reliability.md anew (an hour and a quarter)
+soak: $(VENV)/.test  ## provoke all faults many times, run for long, and write docs/reliability.md anew (an hour and a half)
 	@rm -f $(FAULT_LOG); mkdir -p $(dir $(FAULT_LOG))
 	@trap 'exit 130' INT; export MMAL_FAULT_LOG=$(abspath $(FAULT_LOG)); failed=0; run() { $(BIN)/python "$$@" || failed=1; }; \
 	  run -m pytest test/faults -m "soak or not soak"; \

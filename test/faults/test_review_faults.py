@@ -112,6 +112,7 @@ def test_a_double_click_is_one_answer(session, visit):
 
 def test_an_answer_that_is_saved_while_the_page_is_being_read_is_shown(session, visit):
     page = visit().review(session.name)
+    at(page, 1)
     page.route("**/labels", lambda route: route.abort())
     page.keyboard.press("2")
     expect(page.locator("#saved")).to_contain_text("1 answer kept in this browser")
