@@ -2,8 +2,8 @@
 
     python benchmarks/soak_graph.py [--minutes 50]
 
-The first twenty minutes do not count: until then libraries fill what they keep, less and less of it, and in half an hour
-that cannot be told from what goes on growing.
+The first twenty minutes do not count: until then libraries fill what they keep, less and less of it, and in half an
+hour that cannot be told from what goes on growing.
 
 The program runs in a process of its own with a recording, clips and the live page, at which a browser looks that does
 not draw. A camera in this process sends pictures of a simulated person over HTTP, 30 a second; microphone and wristband
