@@ -111,6 +111,12 @@ def test_a_title_in_another_encoding_is_nobodys_concern(tmp_path, sound):
     assert _play(Sensor.MICROPHONE, tmp_path / "sound.wav") == 20
 
 
+def test_a_rate_that_nobody_records_is_refused_at_once(tmp_path, sound):
+    (tmp_path / "sound.wav").write_bytes(sound[:24] + struct.pack("<I", 962_933_056) + sound[28:])
+    with pytest.raises(SourceError, match="values a second"):
+        recorded_source(Spec(Sensor.MICROPHONE, "file", str(tmp_path / "sound.wav")), START_NS).open()
+
+
 def test_a_sound_track_that_nobody_can_decode_is_refused(tmp_path, sound):
     (tmp_path / "sound.wav").write_bytes(sound[:20] + b"\xfe\xfa" + sound[22:])  # where the codec is named
     with pytest.raises(SourceError, match="no sound track"):
