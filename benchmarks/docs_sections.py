@@ -43,20 +43,22 @@ def read_records(path: Path, fields: Collection[str]) -> list[Record]:
     return records
 
 
-def table_command(description: str, name: str, text_of: Callable[[Path], str]) -> Path:
+def table_command(
+    description: str, name: str, fields: Collection[str], table_of: Callable[[Sequence[Record]], str]
+) -> list[Record]:
     """A program that makes a table of a log, and prints it or puts it into a page; exit code 2 where it cannot.
 
-    Returns the log.
+    Returns what is in the log, objects with these fields.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("log", type=Path)
     parser.add_argument("--into", type=Path, metavar="PAGE.md", help=f"replace what is between the markers '{name}'")
     arguments = parser.parse_args()
     try:
-        text = text_of(arguments.log)
+        records = read_records(arguments.log, fields)
+        text = table_of(records)
         put_between(arguments.into, name, text) if arguments.into else print(text)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    log: Path = arguments.log
-    return log
+    return records

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from docs_sections import Record, read_records, table, table_command
+from docs_sections import Record, table, table_command
 
 COLUMNS = ("fault", "how it was provoked", "n", "seen after, median (max)", "well again after, median (max)", "lost")
 SEEN_WITHIN_S, BACK_WITHIN_S = 2.0, 3.0
@@ -59,5 +59,4 @@ def _lost(outcomes: Sequence[Record]) -> str:
 
 
 if __name__ == "__main__":
-    log = table_command(__doc__ or "", "faults", lambda log: fault_table(read_records(log, FIELDS)))
-    sys.exit("\n".join(too_late(read_records(log, FIELDS))) or None)
+    sys.exit("\n".join(too_late(table_command(__doc__ or "", "faults", FIELDS, fault_table))) or None)

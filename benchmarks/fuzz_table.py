@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from docs_sections import Record, read_records, table, table_command
+from docs_sections import Record, table, table_command
 
 COLUMNS = (
     "what reads", "targets", "examples", "minutes, the least of a target", "minutes of a processor, all", "findings",
@@ -48,4 +48,4 @@ def _findings(runs: Sequence[Record]) -> str:
 
 
 if __name__ == "__main__":
-    table_command(__doc__ or "", "fuzzing", lambda log: fuzz_table(read_records(log, FIELDS)))
+    table_command(__doc__ or "", "fuzzing", FIELDS, fuzz_table)

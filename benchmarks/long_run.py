@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,14 @@ class LongRun:
     series: Sequence[Series]
     facts: Mapping[str, Any]
 
+    @cached_property
     def trends(self) -> list[Trend]:
         """Of every measure."""
         return [trend(series, self.warm_up_h) for series in self.series]
 
     def growing(self) -> list[str]:
         """What is not flat."""
-        return [trend.name for trend in self.trends() if trend.verdict == GROWING]
+        return [trend.name for trend in self.trends if trend.verdict == GROWING]
 
     def publish(self, into: Path | None) -> None:
         """Print it, keep all values in benchmarks/results, and put summary and plot into docs/reliability.
@@ -46,7 +48,7 @@ class LongRun:
         Args:
             into: a folder for all of that instead.
         """
-        trends, folder = self.trends(), into or SUMMARIES
+        trends, folder = self.trends, into or SUMMARIES
         folder.mkdir(exist_ok=True)
         rows = {one.name: {name: getattr(one, name) for name in PRINTED} for one in trends}
         series = {one.measure.name: {"hours": one.hours, "values": one.values} for one in self.series}

@@ -35,17 +35,25 @@ def path_of(name: str) -> Path:
         return Path(name)
 
 
-def home() -> Path:
-    """The folder of everything that is recorded and learned on this machine.
+def expanded(name: str, what: str) -> Path:
+    """The same where it must be one; `what` it is that somebody wrote.
 
     Raises:
         ValueError: it is in the home of nobody; a folder of that name would be made, or missed, wherever this runs.
     """
-    name = os.environ.get("MMAL_HOME", "") or "~/mmal"
     try:
         return Path(name).expanduser()
     except RuntimeError as error:
-        raise ValueError(f"MMAL_HOME is '{name}': nobody here has such a home; write the path in full") from error
+        raise ValueError(f"{what} is '{name}': nobody here has such a home; write the path in full") from error
+
+
+def home() -> Path:
+    """The folder of everything that is recorded and learned on this machine.
+
+    Raises:
+        ValueError: it is in the home of nobody.
+    """
+    return expanded(os.environ.get("MMAL_HOME", "") or "~/mmal", "MMAL_HOME")
 
 
 def sessions_folder() -> Path:

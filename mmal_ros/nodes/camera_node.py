@@ -58,15 +58,13 @@ class CameraNode(SensorNode):
         """Begin; a robot's pictures are listened to from now on."""
         done = super().on_activate(state)
         if done is TransitionCallbackReturn.SUCCESS and self.spec.scheme == "topic":
-            topic = camera_topic(self.spec.target)
-            self._robot_images = self.create_subscription(topic.type, topic.name, self._on_robot_image, topic.qos)
+            self._robot_images = self._listen(camera_topic(self.spec.target), self._on_robot_image)
         return done
 
     def _make_topics(self) -> None:
         if cast(CameraParameters, self.settings).privacy != Privacy.FEATURES_ONLY:
             self._images = self._publisher(IMAGE)
-        hear = SESSION_STATUS
-        self._sessions = self.create_subscription(hear.type, hear.name, self._on_status, hear.qos)
+        self._sessions = self._listen(SESSION_STATUS, self._on_status)
 
     def _forget_topics(self) -> None:
         self.destroy_subscription(self._sessions)

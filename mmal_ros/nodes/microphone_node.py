@@ -56,8 +56,7 @@ class MicrophoneNode(SensorNode):
         done = super().on_activate(state)
         if done is TransitionCallbackReturn.SUCCESS and self.spec.scheme == "topic":
             self._nao = NaoAudio()
-            topic = naoqi_audio_topic(self.spec.target)
-            self._robot_audio = self.create_subscription(topic.type, topic.name, self._on_robot_audio, topic.qos)
+            self._robot_audio = self._listen(naoqi_audio_topic(self.spec.target), self._on_robot_audio)
         return done
 
     def _make_topics(self) -> None:

@@ -25,9 +25,10 @@ from mmal_ros.nodes.session_feed import feed
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import MODEL_INFO, RECORDED, SESSION_STATUS, START_SESSION, STOP_SESSION, Topic
 from mmal_ros.nodes.transitions import accounted
-from mmal_ros.paths import path_of, sessions_folder
+from mmal_ros.paths import expanded, sessions_folder
 from mmal_ros.session.bag_metadata import BagTopic
 from mmal_ros.session.card import SessionCard, SessionError
+from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.going_on import GoingOn
 from mmal_ros.session.recorder import OnDisk, SessionRecorder
 from mmal_ros.session.records import Privacy
@@ -88,7 +89,7 @@ class RecorderNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the session, if there is one."""
         self._silence()
-        self._remember_nothing()
+        self._remember(None)
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -103,10 +104,8 @@ class RecorderNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End the session, if there is one."""
         self._silence()
-        if told_to_stop():  # else this is the end of something that went wrong, and another one takes its place
-            self._remember_nothing()
-            if self._going_on is not None:
-                self._going_on.forget()
+        if told_to_stop() and self._going_on is not None:  # else it went wrong, and another one takes its place
+            self._going_on.forget()
         return TransitionCallbackReturn.SUCCESS
 
     def start(self, participant: str = "", privacy: str = "") -> SessionRecorder:
@@ -124,9 +123,7 @@ class RecorderNode(LifecycleNode):
             self._hear(MODEL_INFO, self._model_info)
         if card.privacy is not Privacy.FEATURES_ONLY:
             self._seen_and_heard = [self._listen(topic) for topic in SEEN_AND_HEARD]
-        self._remember_nothing()
-        if self._going_on is not None:
-            self._going_on.remember(self.recorder.folder)
+        self._remember(self.recorder.folder)
         self.get_logger().info(f"recording ({card.privacy})")  # no path: it has a participant's code
         self._publish_status()
         return self.recorder
@@ -175,11 +172,11 @@ class RecorderNode(LifecycleNode):
                 self._hindrance = f"no session can begin, which is tried again: {error}"
         self._publish_status()
 
-    def _remember_nothing(self) -> None:
-        """Nothing is recorded, nor waits to begin; whoever takes this recorder's place shall know that."""
+    def _remember(self, folder: SessionFolder | None) -> None:
+        """Nothing waits to begin any more; whoever takes this recorder's place shall know what it records, if any."""
         self._wanted, self._hindrance = None, ""
         if self._going_on is not None:
-            self._going_on.remember_nothing()
+            self._going_on.remember(folder)
 
     def _card(self, participant: str, privacy: str) -> SessionCard:
         clock = "sim" if self.get_parameter("use_sim_time").value else "system"
@@ -194,14 +191,11 @@ class RecorderNode(LifecycleNode):
 
     def _root(self) -> Path:
         """Of all sessions; raises ParameterError where nobody has such a home: it would be made wherever this runs."""
+        told = self.settings.sessions
         try:
-            root = path_of(self.settings.sessions) if self.settings.sessions else sessions_folder()
-        except ValueError as error:  # it is not the parameter that is wrong
+            return expanded(told, "parameter 'sessions'") if told else sessions_folder()
+        except ValueError as error:
             raise ParameterError(str(error)) from error
-        if str(root).startswith("~"):
-            problem = "nobody here has such a home; write the path in full"
-            raise ParameterError(f"parameter 'sessions' is '{root}': {problem}")
-        return root
 
     def _trial_code(self) -> str:
         """Whose card can be tried out when nobody is known yet."""
@@ -248,7 +242,7 @@ class RecorderNode(LifecycleNode):
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         waited, recorder = self._wanted is not None, self.stop()
-        self._remember_nothing()
+        self._remember(None)
         response.success = waited or recorder is not None
         response.message = "the session that could not begin does not any more" if waited else NOTHING_RECORDED
         if recorder is not None:

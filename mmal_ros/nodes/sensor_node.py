@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -125,6 +125,9 @@ class SensorNode(LifecycleNode):
 
     def _publisher(self, topic: Topic) -> Any:
         return self.create_lifecycle_publisher(topic.type, topic.name, topic.qos)
+
+    def _listen(self, topic: Topic, hear: Callable[[Any], None]) -> Any:
+        return self.create_subscription(topic.type, topic.name, hear, topic.qos)
 
     def _start_ns(self) -> int:
         """Recordings begin on the grid of steps, so that every run cuts them alike."""

@@ -19,8 +19,6 @@ except ImportError as missing:
 
 GAP_S = 0.05
 """Where the time marks of the file leap by more than this, sound is missing, and the stamps leap too."""
-
-
 HIGHEST_RATE_HZ = 1_000_000
 """Of a sound track; the finest converters have 768 kHz."""
 
@@ -146,14 +144,14 @@ def _container(path: Path) -> av.container.InputContainer:
 
 
 def _sound_track(container: av.container.InputContainer, path: Path) -> av.AudioStream:
-    tracks = container.streams.audio
-    if tracks and tracks[0].codec_context is not None:
-        if tracks[0].codec_context.sample_rate > HIGHEST_RATE_HZ:  # resampling would take a minute for each block
-            rate_hz = tracks[0].codec_context.sample_rate
-            raise SourceError(f"{path} has sound of {rate_hz:,} values a second, as nobody records; is it damaged?")
-        return tracks[0]
-    found = ", ".join(f"{stream.type} ({_codec(stream)})" for stream in container.streams) or "nothing"
-    raise SourceError(f"{path} has no sound track, only {found}: name another file, or use microphone none")
+    track = next(iter(container.streams.audio), None)
+    if track is None or track.codec_context is None:
+        found = ", ".join(f"{stream.type} ({_codec(stream)})" for stream in container.streams) or "nothing"
+        raise SourceError(f"{path} has no sound track, only {found}: name another file, or use microphone none")
+    rate_hz = track.codec_context.sample_rate
+    if rate_hz > HIGHEST_RATE_HZ:  # resampling would take a minute for each block
+        raise SourceError(f"{path} has sound of {rate_hz:,} values a second, as nobody records; is it damaged?")
+    return track
 
 
 def _codec(stream: av.stream.Stream) -> str:

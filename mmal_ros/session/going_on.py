@@ -16,13 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmal_ros.files import private_folder
+from mmal_ros.files import OTHERS, private_folder
 from mmal_ros.session.card import SessionCard, SessionError
 from mmal_ros.session.folder import SessionFolder, sessions_in
 
 SINCE = 19
 """Place of the start time in /proc/PID/stat behind the name of the program (proc(5))."""
-OTHERS = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +56,11 @@ class GoingOn:
                 with suppress(OSError):
                     note.unlink()
 
-    def remember(self, folder: SessionFolder) -> None:
-        """This session is being recorded."""
-        self._write(_hash(folder.path.name))
-
-    def remember_nothing(self) -> None:
-        """Somebody stopped it. This needs no room on a disk where something was noted before."""
-        self._write("")
+    def remember(self, folder: SessionFolder | None) -> None:
+        """This session is being recorded. None, somebody stopped it: needs no room where something was noted before."""
+        with suppress(OSError):
+            if self._path is not None:
+                self._path.write_text("" if folder is None else _hash(folder.path.name))
 
     def forget(self) -> None:
         """It ends in order."""
@@ -78,11 +75,6 @@ class GoingOn:
         except (OSError, ValueError):
             return None
         return None if noted is None else Unfinished(self._session(noted))
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError):
-            if self._path is not None:
-                self._path.write_text(text)
 
     def _session(self, noted: str) -> SessionCard | None:
         with suppress(OSError, SessionError):

@@ -13,11 +13,12 @@ from mmal_ros.model_card import read_card, write_card
 from mmal_ros.nodes.conversions import to_ns
 from mmal_ros.nodes.engagement_node import LEFT_OUT, SET_BACK
 from mmal_ros.nodes.topics import DIAGNOSTICS, RELOAD_MODEL, SESSION_STATUS
+from rigs.estimates import went_on
 from rigs.face_pictures import face_picture
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.mjpeg_camera import MjpegCamera, as_jpegs
 from rigs.model_sets import CHOSEN_SETS, write_model_set
-from rigs.watched_launch import PARTICIPANT, WatchedLaunch, watched_launch, went_on
+from rigs.watched_launch import PARTICIPANT, WatchedLaunch, watched_launch
 
 START_TIMEOUT_S = 60.0
 SENSORS = ("camera_node", "microphone_node", "e4_node")

@@ -24,9 +24,10 @@ from mmal_ros.datatypes import FeatureFrame, Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.nodes.conversions import MODALITY_CODES, frame_to_message, to_time
 from mmal_ros.nodes.topics import FEATURES
+from rigs.estimates import went_on
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.ros import Participant, values_of
-from rigs.watched_launch import WatchedLaunch, watched_launch, went_on
+from rigs.watched_launch import WatchedLaunch, watched_launch
 
 FACE = Modality.FACE
 SIZE = SIZES[FACE]

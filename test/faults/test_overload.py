@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
 from statistics import median
 
 import psutil
@@ -17,9 +16,9 @@ import pytest
 
 from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_ros.datatypes import Modality
-from mmal_ros.nodes.conversions import MODALITY_CODES
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, SIGNALS
 from rigs.bluetooth import WRISTBAND_NAME, VirtualBluetooth
+from rigs.estimates import part, went_on
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.launched import Launched
 from rigs.room import CAMERA_RATE_HZ, room
@@ -73,9 +72,7 @@ def graph(ros, tmp_path_factory):
 
 def hears(ros, *modalities: Modality) -> bool:
     estimates = ros.heard[ENGAGEMENT.name]
-    return bool(estimates) and all(
-        estimates[-1].modalities[MODALITY_CODES[m]].status != ModalityEstimate.MISSING for m in modalities
-    )
+    return bool(estimates) and all(part(estimates[-1], m).status != ModalityEstimate.MISSING for m in modalities)
 
 
 def memory_mb(graph: Launched) -> float:
@@ -104,7 +101,7 @@ def watch(ros, graph, span_s: float) -> dict[str, float]:
         time.sleep(span_s / 2)
         memory.append(memory_mb(graph))
     seen = estimates[before:]
-    assert all(late.window_id == early.window_id + 1 for early, late in pairwise(seen)), "an estimate was missed"
+    went_on(seen)
     ages_ms = [oldest_ms(message) for message in seen]
     reported_ms = reported_ages_ms(diagnostics[said:])
     return {
@@ -124,7 +121,7 @@ def watch(ros, graph, span_s: float) -> dict[str, float]:
 
 def oldest_ms(message: Engagement) -> float:
     """How old what is known of a modality is, of the one of which least is known."""
-    return max(1000 * part.age for part in message.modalities if part.status != ModalityEstimate.MISSING)
+    return max(1000 * one.age for one in message.modalities if one.status != ModalityEstimate.MISSING)
 
 
 def reported_ages_ms(arrays: list) -> list[float]:

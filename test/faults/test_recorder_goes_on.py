@@ -136,7 +136,7 @@ def test_that_somebody_stopped_it_needs_no_room(tmp_path, disk: SmallDisk, monke
     note = GoingOn(tmp_path, "recorder_node")
     note.remember(make_session(tmp_path, "P017"))
     disk.fill()
-    note.remember_nothing()
+    note.remember(None)
     assert GoingOn(tmp_path, "recorder_node").recall().card is None
 
 
@@ -145,7 +145,7 @@ def test_where_nothing_can_be_noted_it_records_as_ever(tmp_path, notes):
     notes.chmod(0o777)
     note = GoingOn(tmp_path, "recorder_node")
     note.remember(make_session(tmp_path, "P017"))
-    note.remember_nothing()
+    note.remember(None)
     note.forget()
     assert note.recall() is None
     assert list(notes.iterdir()) == []

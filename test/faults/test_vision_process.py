@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -17,6 +16,7 @@ from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_ros.datatypes import Modality
 from mmal_ros.nodes.conversions import MODALITY_CODES
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT
+from rigs.estimates import went_on
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.room import CAMERA, pictures
 from rigs.ros import message_of, participant
@@ -81,10 +81,6 @@ def mistreat(ros, run, what: int, complaint: str) -> tuple[float, float]:
     assert ModalityEstimate.MISSING in [face_in(estimate).status for estimate in estimates[before:]], "windows mix"
     seconds_until(lambda: message_of(diagnostics[-20:], "camera") == "streaming")
     return detected_s, back_s
-
-
-def went_on(estimates: list) -> None:
-    assert all(late.window_id == early.window_id + 1 for early, late in pairwise(estimates)), "an estimate was missed"
 
 
 def test_the_vision_process_is_killed(ros, run):

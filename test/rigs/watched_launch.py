@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from mmal_msgs.msg import Engagement, ModalityEstimate
+from mmal_msgs.msg import Engagement
 from mmal_ros.datatypes import Modality
-from mmal_ros.nodes.conversions import MODALITY_CODES
 from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, SESSION_STATUS
+from rigs.estimates import counts
 from rigs.launched import Launched
 from rigs.room import room
 from rigs.ros import Participant, message_of, participant
@@ -43,10 +42,7 @@ class WatchedLaunch:
         return message_of(self.reports, part)
 
     def hears(self, *modalities: Modality) -> bool:
-        if not self.estimates:
-            return False
-        newest = self.estimates[-1].modalities
-        return all(newest[MODALITY_CODES[m]].status == ModalityEstimate.VALID for m in modalities)
+        return counts(self.estimates, *modalities)
 
 
 @contextmanager
@@ -62,8 +58,3 @@ def watched_launch(home: Path, folder: Path, **arguments: str) -> Iterator[Watch
             Launched(folder, clock.environment, record=PARTICIPANT, **devices | arguments) as graph,
         ):
             yield WatchedLaunch(graph, ros, clock)
-
-
-def went_on(estimates: list[Engagement]) -> None:
-    assert len(estimates) > 1
-    assert all(late.window_id == early.window_id + 1 for early, late in pairwise(estimates)), "an estimate was missed"
