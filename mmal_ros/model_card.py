@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mmal_ros.datatypes import STEP_NS, STEPS_PER_WINDOW, Level, Modality
 from mmal_ros.features.names import FEATURE_SETS
 from mmal_ros.files import write_atomically
+from mmal_ros.wording import why
 
 CARD_NAME = "model.json"
 CURRENT_NAME = "current"
@@ -32,9 +33,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        file, reason = error.filename or path, error.strerror or error
-        remedy = "; expected a file that this account may read" if isinstance(error, PermissionError) else ""
-        raise ModelError(f"{file} cannot be read ({reason}){remedy}") from error
+        raise ModelError(f"{error.filename or path} cannot be read ({why(error)})") from error
 
 
 class PartCard(BaseModel):

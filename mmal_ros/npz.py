@@ -11,6 +11,7 @@ from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from mmal_ros.files import opened_member
+from mmal_ros.wording import why
 
 LARGEST_BYTES = 4 << 30
 """Unpacked: thirty hours of all features."""
@@ -26,7 +27,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(path) as archive:
             return _content(archive)
     except OSError as error:
-        raise NpzError(error.strerror or str(error)) from error
+        raise NpzError(why(error)) from error
     except Exception as error:  # NumPy and zipfile raise whatever they stumble over
         raise NpzError(str(error) or type(error).__name__) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +11,23 @@ _ADDRESS = re.compile(r"//([^\s/?#'\"]*)([^\s'\"]*)")
 """What follows the scheme: the authority, and the rest."""
 _PLAIN_PATH = re.compile(r"[\w./-]*")
 _BARE_PASSWORD = re.compile(r"[^\s/@:'\"]+:[^\s/@'\"]+@(?=[\w.])")
+
+_FULL = "make room on the disk"
+_NO_RIGHT = "give this account the right to it, or name another one"
+_FAILING = "look at its disk, or copy it again from its origin"
+_REMEDIES = {
+    errno.ENOENT: "look how it is spelt, and whether its disk is there",
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: "let its disk be written to, or name another one",
+    errno.EIO: _FAILING,
+    errno.ESTALE: _FAILING,
+    errno.ENODEV: _FAILING,
+    errno.EMFILE: "allow more open files: ulimit -n 4096",
+}
+"""What to do about what the system has against a file."""
 
 
 def without_password(text: str) -> str:
@@ -38,3 +56,9 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     there = list(known)
     hint = meant(name, there) or f"choose from {', '.join(there)}"
     return f"there is no {what} '{name}'; {hint}"
+
+
+def why(error: OSError) -> str:
+    """What the system has against a file, and what can be done about it where that is known."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{error.strerror or error}; {remedy}" if remedy else str(error.strerror or error)

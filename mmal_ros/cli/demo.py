@@ -25,6 +25,7 @@ from mmal_ros.cli.view import LiveView
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Level
 from mmal_ros.files import private_folder
 from mmal_ros.paths import find_model, home
+from mmal_ros.review import DEFAULT_PORT
 from mmal_ros.sensors.simulated import UNLIKE, simulated_session
 from mmal_ros.sensors.specs import Sensor, parse_spec
 from mmal_ros.session.folder import SessionFolder
@@ -69,7 +70,7 @@ def demo(
     ] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="print one estimate a line; implies --once")] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="end without the review page")] = False,
-    port: PortOption = 8765,
+    port: PortOption = DEFAULT_PORT,
 ) -> None:
     """Play the whole loop with a simulated child, and show what it was worth.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -15,9 +14,9 @@ from mmal_ros.features.recording import RecordingError
 from mmal_ros.model_card import ModelError
 from mmal_ros.sensors.source import SourceError
 from mmal_ros.stopping import told_to_stop
+from mmal_ros.wording import why
 
 USAGE_ERROR = 2
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 err = Console(stderr=True)
 
@@ -48,5 +47,4 @@ def fail(message: str) -> NoReturn:
 
 def _sentence(error: OSError) -> str:
     what = f"{error.filename} cannot be used" if error.filename else "a file cannot be used"
-    remedy = "; make room on the disk, and try again" if error.errno in DISK_FULL else ""
-    return f"{what}: {error.strerror or error}{remedy}"
+    return f"{what}: {why(error)}"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmal_ros.cli.errors import fail
+from mmal_ros.wording import why
 
 
 def folder(path: Path | None) -> Path | None:
@@ -61,7 +62,7 @@ def _check_first_byte(path: Path) -> None:
         with path.open("rb") as file:
             file.read(1)
     except OSError as error:
-        fail(f"{path} cannot be read ({error.strerror}); copy it again from its origin, or name another one")
+        fail(f"{path} cannot be read: {why(error)}")
 
 
 def _check_ancestors(path: Path) -> None:

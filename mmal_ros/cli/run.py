@@ -18,6 +18,7 @@ from mmal_ros.cli.paths_given import folder, input_file, output_file
 from mmal_ros.cli.run_options import FlagOptions, RecordOptions, RunOptions
 from mmal_ros.cli.view import LiveView, summary
 from mmal_ros.datatypes import Estimate
+from mmal_ros.review import DEFAULT_PORT
 from mmal_ros.selector import DEFAULT
 from mmal_ros.sensors.specs import SCHEMES, Sensor, SpecError, parse_spec
 from mmal_ros.session.card import new_code
@@ -89,7 +90,11 @@ PageOption = Annotated[
 PortOption = Annotated[
     int | None,
     typer.Option(
-        "--port", metavar="N", min=0, max=65535, help="with --page: where, or the next one that is free; else 8765"
+        "--port",
+        metavar="N",
+        min=0,
+        max=65535,
+        help=f"with --page: where, or the next one that is free; else {DEFAULT_PORT}",
     ),
 ]
 

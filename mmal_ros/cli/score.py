@@ -18,6 +18,7 @@ from mmal_ros.cli.paths_given import folder, output_file
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Level
 from mmal_ros.files import replacing
 from mmal_ros.paths import find_model, sessions_folder
+from mmal_ros.wording import why
 
 if TYPE_CHECKING:
     from mmal_ros.session.scoring import Rescoring
@@ -130,7 +131,7 @@ def _write_csv(path: Path, result: Rescoring, start_ns: int) -> None:
             writer.writerow(COLUMNS)
             writer.writerows(rows)
     except OSError as error:
-        raise ValueError(f"{path} cannot be written: {error.strerror}") from error
+        raise ValueError(f"{path} cannot be written: {why(error)}") from error
 
 
 def _level(level: int) -> str:

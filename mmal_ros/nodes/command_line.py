@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from rclpy.utilities import remove_ros_args
 
+from mmal_ros.wording import why
+
 FILE_FLAG = "--params-file"
 PARAMETER_RULE, REMAP_RULE = "-p rate_hz:=5.0", "-r __ns:=/mmal"
 RULES = {"-p": PARAMETER_RULE, "--param": PARAMETER_RULE, "-r": REMAP_RULE, "--remap": REMAP_RULE}
@@ -63,7 +65,7 @@ def _content(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text()) or {}
     except OSError as error:
-        raise CommandLineError(f"the parameter file {path} cannot be read: {error.strerror}") from error
+        raise CommandLineError(f"the parameter file {path} cannot be read: {why(error)}") from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise CommandLineError(f"the parameter file {path} is no YAML; {line}{error.problem}") from error

@@ -4,3 +4,6 @@ The only place that imports the web framework. The law: a page asks the session 
 ROS nor training. What it needs of a running graph comes through `live.LiveFeed`; to personalise it starts a process.
 Nobody without the token sees anything, and nothing is loaded from elsewhere.
 """
+
+DEFAULT_PORT = 8765
+"""Where the pages are, or at the next port that is free, unless told otherwise."""

@@ -22,6 +22,7 @@ from mmal_ros.session.card import SessionCard, SessionError
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.records import Flag, Label
 from mmal_ros.session.timeline import Timeline, read_timeline
+from mmal_ros.wording import why
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = (TEMPLATES / "report.css").read_text()
@@ -68,7 +69,7 @@ def write_report(folder: SessionFolder, path: Path) -> None:
         with replacing(path) as scratch:
             scratch.write_text(page)
     except OSError as error:
-        raise SessionError(f"{path} cannot be written: {error.strerror}") from error
+        raise SessionError(f"{path} cannot be written: {why(error)}") from error
 
 
 def _content(folder: SessionFolder) -> dict[str, Any]:

@@ -17,9 +17,10 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from mmal_ros.review import DEFAULT_PORT
 from mmal_ros.review.security import LOOPBACK_NAMES
+from mmal_ros.wording import why
 
-DEFAULT_PORT = 8765
 PORTS_TO_TRY = 20
 MOST_CONNECTIONS = 64
 KEEP_ALIVE_S = 15
@@ -80,11 +81,13 @@ class Address:
             return
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password=lambda: b"")
-        except OSError as error:  # of SSL, too
+        except ssl.SSLError as error:
             raise AddressError(
                 f"{self.certificate} and {self.key} are no certificate and key that belong together, in PEM, "
-                f"without a password ({error.strerror or error})"
+                f"without a password ({error.reason or error})"
             ) from error
+        except OSError as error:  # the file is not named in it
+            raise AddressError(f"{self.certificate} or {self.key} cannot be read: {why(error)}") from error
 
     def link(self, port: int, token: str, path: str = "/") -> str:
         """What to open in a browser."""
@@ -110,7 +113,7 @@ def open_socket(address: Address) -> socket.socket:
             return _bound(address.host, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise AddressError(f"{address.host}:{port} cannot be served: {error.strerror}") from error
+                raise AddressError(f"{address.host}:{port} cannot be served: {why(error)}") from error
     raise AddressError(f"ports {ports[0]} to {ports[-1]} are taken; name another with --port")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from mmal_ros.files import unzipped
 from mmal_ros.sensors.source import SourceError
+from mmal_ros.wording import why
 
 SIGNAL_FILES = ("ACC.csv", "BVP.csv", "EDA.csv", "TEMP.csv", "IBI.csv")
 TAGS_FILE = "tags.csv"
@@ -47,7 +48,7 @@ def read_export(path: Path) -> dict[str, bytes]:
     try:
         return _pick(members, path)
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise SourceError(f"{path} cannot be read: {why(error)}") from error
 
 
 def _pick(members: Iterator[tuple[str, bytes]], path: Path) -> dict[str, bytes]:

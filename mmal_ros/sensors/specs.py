@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmal_ros.sensors.simulated import simulated_session, simulated_target
 from mmal_ros.sensors.source import Clock, Paced, Source, SourceError
+from mmal_ros.wording import why
 
 
 class Sensor(StrEnum):
@@ -206,9 +207,11 @@ def _path(spec: Spec) -> Path:
         raise SourceError(f"{spec.sensor} {str(spec)!r}: no file is called so")
     try:
         path = Path(spec.target).expanduser()
-        path.exists()
+        if path.is_file():
+            with path.open("rb") as file:
+                file.read(1)  # FFmpeg would take a failing disk for a file of another kind
     except OSError as error:
-        raise SourceError(f"{spec.sensor} '{spec.target[:80]}' cannot be read: {error.strerror}") from error
+        raise SourceError(f"{spec.sensor} '{spec.target[:80]}' cannot be read: {why(error)}") from error
     except RuntimeError as error:
         raise SourceError(f"{spec.sensor} '{spec}': nobody here has such a home; write the path in full") from error
     return path

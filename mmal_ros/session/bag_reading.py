@@ -21,6 +21,7 @@ from mmal_ros.session.bag_metadata import BAG_FILE
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.salvage import check_chunk, ensure_readable
+from mmal_ros.wording import why
 
 FOREVER_NS = (1 << 63) - 1
 CHANNEL, MESSAGE, CHUNK_INDEX = 0x04, 0x05, 0x08
@@ -74,7 +75,7 @@ class Bag:
         try:
             self._read_summary()
         except OSError as error:
-            raise SessionError(f"{self.path} cannot be read: {error.strerror}") from error
+            raise SessionError(f"{self.path} cannot be read: {why(error)}") from error
         except DAMAGE as error:
             raise self._damaged("its index") from error
         self.start_ns = min((place[0] for place in self._chunks), default=0)
@@ -109,7 +110,7 @@ class Bag:
                     _collect(_content(file.read(size)), received, (start_ns, end_ns) if cut else None)
                     yield {wanted[number]: messages for number, messages in received.items()}
         except OSError as error:
-            raise SessionError(f"{self.path} cannot be read: {error.strerror}") from error
+            raise SessionError(f"{self.path} cannot be read: {why(error)}") from error
         except DAMAGE as error:
             raise self._damaged(f"the chunk at byte {offset}") from error
 

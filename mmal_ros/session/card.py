@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.files import replacing
 from mmal_ros.session.records import Privacy
+from mmal_ros.wording import why
 
 CARD_NAME = "session.json"
 FORMAT = 1
@@ -82,7 +83,7 @@ def read_session_card(folder: Path) -> SessionCard:
     try:
         return SessionCard.model_validate_json(path.read_text())
     except OSError as error:
-        raise SessionError(f"{folder} is no session: {CARD_NAME} cannot be read ({error.strerror})") from error
+        raise SessionError(f"{folder} is no session: {CARD_NAME} cannot be read ({why(error)})") from error
     except (ValidationError, ValueError) as error:
         raise SessionError(f"{path}: {_first(error)}") from error
 

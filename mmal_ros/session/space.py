@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmal_ros.files import open_private
 from mmal_ros.session.card import SessionError
+from mmal_ros.wording import why
 
 FREE_TO_START = 1_000_000_000
 """Bytes."""
@@ -72,7 +73,7 @@ class Space:
         try:
             self.room, self._gone = self._look(), ""
         except OSError as error:
-            gone = f"the session's disk cannot be used ({error.strerror}): clips and features are not recorded"
+            gone = f"the session's disk cannot be used ({why(error)}): clips and features are not recorded"
             if gone != self._gone:
                 log.error(gone)  # once, not at every look
             self._gone, self.room = gone, Room.FLAGS
@@ -93,7 +94,7 @@ def check_space(root: Path) -> None:
         there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
         free = shutil.disk_usage(there).free
     except OSError as error:
-        raise SessionError(f"no session can be written to {root}: {error.strerror}") from error
+        raise SessionError(f"no session can be written to {root}: {why(error)}") from error
     if free < FREE_TO_START:
         raise SessionError(
             f"{there} has only {free // 1_000_000} MB free; a session needs {FREE_TO_START // 1_000_000} MB to start"

@@ -214,7 +214,7 @@ def test_a_parameter_file_that_the_disk_does_not_give_ends_it_too(tmp_path):
     path.write_text(GOOD)
     put_on_a_failing_disk(path)
     said = refused(program("engagement_node", "--ros-args", "--params-file", str(path)))
-    assert f"the parameter file {path} cannot be read: Input/output error" in said
+    assert f"the parameter file {path} cannot be read: Input/output error; look at its disk" in said
 
 
 @pytest.mark.parametrize(

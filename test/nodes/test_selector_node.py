@@ -325,7 +325,7 @@ def test_a_model_set_in_use_that_cannot_be_read_here_ends_nothing(ros, models, t
         process.terminate()
         _, log = process.communicate(timeout=20)
     assert "cannot be read (File name too long)" in log
-    assert re.search(r"audio\.onnx cannot be read \(Input/output error\)$", log, re.MULTILINE)
+    assert re.search(r"audio\.onnx cannot be read \(Input/output error; look at its disk.*\)$", log, re.MULTILINE)
     assert "Traceback" not in log
 
 
@@ -335,7 +335,7 @@ def test_a_model_set_that_cannot_be_read_is_refused_in_one_sentence(ros, models)
         assert not ros.change_state(NODE, Transition.TRANSITION_CONFIGURE)
         process.terminate()
         _, log = process.communicate(timeout=20)
-    assert re.search(r"face\.onnx cannot be read \(Input/output error\)$", log, re.MULTILINE)
+    assert re.search(r"face\.onnx cannot be read \(Input/output error; look at its disk.*\)$", log, re.MULTILINE)
     assert "Traceback" not in log
 
 

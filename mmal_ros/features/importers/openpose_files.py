@@ -20,6 +20,7 @@ from typing import NamedTuple
 from mmal_ros.features.importers.errors import FeatureFileError, shown
 from mmal_ros.features.importers.recognise import hint
 from mmal_ros.files import unzipped
+from mmal_ros.wording import why
 
 LARGEST_FRAME = 4 << 20
 """Bytes of one JSON file; BODY_25 with face and hands has about 5,000 a person."""
@@ -161,5 +162,5 @@ def _readable(path: Path) -> Iterator[None]:
     except FeatureFileError:
         raise
     except _DAMAGED as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = why(error) if isinstance(error, OSError) else str(error) or type(error).__name__
         raise FeatureFileError(path, f"cannot be read: {reason}") from error

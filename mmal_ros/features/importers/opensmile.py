@@ -24,6 +24,7 @@ from mmal_ros.features.importers.recognise import OPENSMILE
 from mmal_ros.features.importers.rows import RowReader
 from mmal_ros.features.importers.text_table import TextTable
 from mmal_ros.features.names import AUDIO_OPENSMILE
+from mmal_ros.wording import why
 
 FEATURE_SET = "opensmile-egemaps"
 HOP_NS = HOP_VALUES * VALUE_NS
@@ -67,7 +68,7 @@ def _delimiter(path: Path) -> str:
         with path.open("rb") as file:
             return ";" if b";" in file.readline(1 << 16) else ","
     except OSError as error:
-        raise FeatureFileError(path, f"cannot be opened: {error.strerror}") from error
+        raise FeatureFileError(path, f"cannot be opened: {why(error)}") from error
 
 
 def _steps(descriptors: Iterator[FeatureFrame]) -> Iterator[FeatureFrame]:

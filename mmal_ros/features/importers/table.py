@@ -11,7 +11,7 @@ from mmal_ros.features.importers.errors import FeatureFileError
 from mmal_ros.features.importers.rows import RowReader
 from mmal_ros.features.importers.text_table import Numbers, TextTable
 from mmal_ros.features.names import FEATURE_SETS
-from mmal_ros.wording import unknown
+from mmal_ros.wording import unknown, why
 
 TIME, VALID, CONFIDENCE = "time_s", "valid", "confidence"
 PARQUET_MAGIC = b"PAR1"
@@ -77,7 +77,7 @@ def _is_parquet(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
     except OSError as error:
-        raise FeatureFileError(path, f"cannot be opened: {error.strerror}") from error
+        raise FeatureFileError(path, f"cannot be opened: {why(error)}") from error
 
 
 def _frames(table: Table, rows: RowReader, names: Sequence[str]) -> Iterator[FeatureFrame]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmal_ros.features.importers.errors import FeatureFileError, missing_columns, shown
 from mmal_ros.features.importers.recognise import Kind, hint
+from mmal_ros.wording import why
 
 LONGEST_LINE = 1 << 20
 """Characters. OpenFace's longest lines have 6,000; a longer one than this is no table."""
@@ -104,7 +105,7 @@ class TextTable:
         try:
             return self.path.open(encoding="utf-8-sig", newline="")
         except OSError as error:
-            raise FeatureFileError(self.path, f"cannot be opened: {error.strerror}") from error
+            raise FeatureFileError(self.path, f"cannot be opened: {why(error)}") from error
 
     def _parsed(self, file: TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
         """(line, cells) of every line that is not empty, the header first."""
@@ -116,7 +117,7 @@ class TextTable:
         except csv.Error as error:
             raise self._error(f"this is no CSV: {error}", line=reader.line_num + 1) from error
         except OSError as error:
-            raise self._error(f"cannot be read: {error}", line=reader.line_num + 1) from error
+            raise self._error(f"cannot be read: {why(error)}", line=reader.line_num + 1) from error
 
     def _bounded(self, file: TextIOWrapper) -> Iterator[str]:
         """The lines; without this, a gigabyte without a line end would be one."""

@@ -17,6 +17,7 @@ from mmal_ros.session.card import SessionError
 from mmal_ros.session.exchange.coding import Coding
 from mmal_ros.session.exchange.spans import LONGEST_MS, Said, Span, lanes
 from mmal_ros.session.records import LabelValue
+from mmal_ros.wording import why
 
 TYPE = "engagement"
 """Of a coder's tier: its annotations are words of the vocabulary."""
@@ -109,7 +110,7 @@ def _refuse_entities(path: Path) -> None:
     except LookupError as error:
         raise SessionError(f"{path} is no ELAN file: {error}") from error
     except OSError as error:
-        raise SessionError(f"{path} cannot be read: {error.strerror}") from error
+        raise SessionError(f"{path} cannot be read: {why(error)}") from error
 
 
 def _tiers_of(eaf: Any, annotator: str, tier: str | None, path: Path) -> list[str]:

@@ -16,6 +16,7 @@ from mmal_ros.session.exchange.foxglove import write_foxglove
 from mmal_ros.session.exchange.label_studio import INTERFACE, write_tasks
 from mmal_ros.session.exchange.table import write_csv
 from mmal_ros.session.folder import SessionFolder
+from mmal_ros.wording import why
 
 
 class Format(StrEnum):
@@ -80,4 +81,4 @@ def _appear(path: Path, write: Callable[[Path, Coding], None], coding: Coding) -
                 make_private(part)
             scratch.rename(path)
     except OSError as error:
-        raise SessionError(f"{path} cannot be written: {error.strerror}") from error
+        raise SessionError(f"{path} cannot be written: {why(error)}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.exchange.coding import Coding
 from mmal_ros.session.exchange.spans import LONGEST_MS, Said, Span
+from mmal_ros.wording import why
 
 NEEDED = ("start_s", "end_s", "value")
 OPTIONAL = ("annotator", "note")
@@ -36,7 +37,7 @@ def read_csv(path: Path, annotator: str) -> list[Said]:
             _check_header(path, rows.fieldnames)
             said = [(row, rows.line_num) for row in rows if (row.get("annotator") or annotator) == annotator]
     except OSError as error:
-        raise SessionError(f"{path} cannot be read: {error.strerror}") from error
+        raise SessionError(f"{path} cannot be read: {why(error)}") from error
     except UnicodeDecodeError as error:
         raise SessionError(f"{path} is no UTF-8 text; save it as 'CSV UTF-8'") from error
     except csv.Error as error:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mmal_ros.datatypes import Modality
 from mmal_ros.training.data.errors import meant
 from mmal_ros.training.people import DataError
+from mmal_ros.wording import why
 
 Word = str | bool | int | float
 
@@ -76,7 +77,7 @@ def read_layout(path: Path) -> TableLayout:
     try:
         return TableLayout.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise DataError(f"{path}: cannot be opened: {error.strerror}") from error
+        raise DataError(f"{path}: cannot be opened: {why(error)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
