@@ -31,6 +31,10 @@ class Extraction(Protocol):
         """Open a device, or play a recording from `start_ns` on. Raises SourceError when it can never work."""
         ...
 
+    def expect_somebody_else(self) -> None:
+        """From now on it is another person."""
+        ...
+
     def stop(self) -> None:
         """End it and release everything; harmless when called twice."""
         ...
@@ -67,6 +71,10 @@ class ThreadExtraction:
         else:
             self._source.open()
         self._thread.start()
+
+    def expect_somebody_else(self) -> None:
+        """From the next sample on it is another person."""
+        self._extractor.expect_somebody_else()
 
     def stop(self) -> None:
         """Close the source, wait for the thread, release the extractor."""

@@ -67,6 +67,9 @@ class SteppedExtractor:
         self._next_ns: int | None = None
         self._begin_stream()
 
+    def expect_somebody_else(self) -> None:
+        """Nothing in sound is learnt of a person."""
+
     def process(self, sample: Sample) -> list[FeatureFrame]:
         """Frames of the steps that are complete now that `sample` is there, oldest first; often none."""
         _require_rate(sample)

@@ -21,6 +21,10 @@ class Extractor(Protocol):
         """Frames that are complete now that `sample` is there, oldest first; often none."""
         ...
 
+    def expect_somebody_else(self) -> None:
+        """What is one person's own is not the next one's; callable from any thread."""
+        ...
+
     def close(self) -> None:
         """Release what the extractor holds (a native graph, a thread); harmless when called twice."""
         ...

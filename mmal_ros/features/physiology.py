@@ -12,6 +12,8 @@ of the four signals that are fresh. Steps in a silence of all signals of more th
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt, sosfilt_zi
@@ -71,6 +73,7 @@ class PhysiologyExtractor:
 
     def __init__(self) -> None:
         self.feature_sets = {Modality.PHYSIOLOGY: FEATURE_SET}
+        self._somebody_else = threading.Event()
         self._restart()
 
     def process(self, sample: Sample) -> list[FeatureFrame]:
@@ -81,12 +84,23 @@ class PhysiologyExtractor:
             self._restart()
         times, values = self._usable(sample)
         frames: list[FeatureFrame] = []
+        if len(times) and self._somebody_else.is_set():
+            self._somebody_else.clear()
+            frames += self._frames_before(int(times[0]))  # these are still of the one before
+            self._last = _typical()
         while len(times):
             frames += self._frames_before(int(times[0]))
             count = int(np.searchsorted(times, self._step_end_ns, side="right"))
             self._absorb(sample.source, times[:count], values[:count])
             times, values = times[count:], values[count:]
         return frames
+
+    def expect_somebody_else(self) -> None:
+        """From the next value on, what stands for a signal that is not fresh is typical, not what the one before had.
+
+        What is fresh is measured: nobody takes a band off and puts it on another wrist within seconds.
+        """
+        self._somebody_else.set()
 
     def close(self) -> None:
         """Nothing to release."""
@@ -103,7 +117,7 @@ class PhysiologyExtractor:
             "ibi": self._heart_rate.add_ibi,
             "temperature": self._add_temperature,
         }
-        self._last = {name: np.array(typical) for name, typical in TYPICAL.items()}
+        self._last = _typical()
         self._newest_of: dict[str, int] = {}
         self._newest_ns: int | None = None
         self._step_end_ns = 0
@@ -205,6 +219,10 @@ class SkinConductance:
         tonic, self._state = sosfilt(self._low_pass, eda, zi=self._state)
         self._signal.add(times, np.column_stack((eda, tonic, eda - tonic)))
         self._touched_ns = int(times[-1])
+
+
+def _typical() -> dict[str, Values]:
+    return {name: np.array(typical) for name, typical in TYPICAL.items()}
 
 
 def _within(values: Values, limits: tuple[float, float]) -> NDArray[np.bool_]:

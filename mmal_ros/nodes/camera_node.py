@@ -9,7 +9,6 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from mmal_msgs.msg import SessionStatus
 from mmal_ros.datatypes import Modality
 from mmal_ros.extraction import Extraction
 from mmal_ros.nodes.conversions import to_time
@@ -17,7 +16,7 @@ from mmal_ros.nodes.images import ImageError, image_to_sample
 from mmal_ros.nodes.parameters import parameter
 from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.sensor_node import SensorNode, SensorParameters
-from mmal_ros.nodes.topics import IMAGE, SESSION_STATUS, camera_topic
+from mmal_ros.nodes.topics import IMAGE, camera_topic
 from mmal_ros.nodes.transitions import accounted
 from mmal_ros.sensors.source import SourceError
 from mmal_ros.sensors.specs import Sensor, Spec
@@ -50,8 +49,6 @@ class CameraNode(SensorNode):
         super().__init__(name, **kwargs)
         self._images: Any = None
         self._robot_images: Any = None
-        self._sessions: Any = None
-        self._participant = ""  # whose neutral face is known; empty: that of whoever was there when it began
 
     @accounted()
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -64,10 +61,8 @@ class CameraNode(SensorNode):
     def _make_topics(self) -> None:
         if cast(CameraParameters, self.settings).privacy != Privacy.FEATURES_ONLY:
             self._images = self._publisher(IMAGE)
-        self._sessions = self._listen(SESSION_STATUS, self._on_status)
 
     def _forget_topics(self) -> None:
-        self.destroy_subscription(self._sessions)
         if self._images is not None:
             self.destroy_lifecycle_publisher(self._images)
             self._images = None
@@ -91,13 +86,6 @@ class CameraNode(SensorNode):
             self.destroy_subscription(self._robot_images)
             self._robot_images = None
         super()._end()
-
-    def _on_status(self, message: SessionStatus) -> None:
-        """The session of another participant: what is somebody's own is learnt anew."""
-        if message.recording and message.participant != self._participant:
-            self._participant = message.participant
-            if self._extraction is not None:
-                cast(VisionProcess, self._extraction).expect_somebody_else()
 
     def _on_robot_image(self, message: Image) -> None:
         try:

@@ -10,7 +10,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from mmal_msgs.msg import Engagement, ModalityEstimate
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
@@ -33,7 +33,7 @@ from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.sending import send
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import ENGAGEMENT, FEATURES, MODEL_INFO, RELOAD_MODEL, Topic
-from mmal_ros.nodes.transitions import accounted
+from mmal_ros.nodes.transitions import ManagedNode, accounted
 from mmal_ros.paths import find_model
 from mmal_ros.pipeline import EngagementPipeline
 
@@ -54,7 +54,7 @@ class EngagementParameters(NodeParameters):
     allow_fallback: bool = parameter(True, "go on on the CPU, loudly, when a GPU is not there or fails")
 
 
-class EngagementNode(LifecycleNode):
+class EngagementNode(ManagedNode):
     """Windows, models and vote, at the rate that was asked for.
 
     Another model set is taken over between two estimates: when a service asks for it, and when another version of the
@@ -207,15 +207,18 @@ class EngagementNode(LifecycleNode):
 
     async def _take_over(self, live: LiveVersion) -> tuple[bool, str]:
         """Load a model set and go on with it; whether that went well, and what became of it in one sentence."""
+        told = self.settings
         try:
             models = await load_beside(self, partial(self._load, live.path))
         except ModelError as error:
+            if told is not self.settings:
+                return False, str(error)
             self._refused = str(error)
             message = f"{error}; {self._running()} goes on"
             self.get_logger().error(discreet(message))
             return False, message
-        if self._pipeline is None:
-            return False, f"{self.get_name()} is not configured any more"
+        if self._pipeline is None or told is not self.settings:  # it may be another child's by now
+            return False, f"{self.get_name()} is not configured any more, or anew"
         self._pipeline.use(models)
         self._live, self._refused = live, ""
         self._announce_model()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from mmal_msgs.msg import Engagement, ModelInfo, Recorded, SessionStatus
 from mmal_msgs.msg import FeatureFrame as FeatureFrameMessage
@@ -33,7 +33,7 @@ from mmal_ros.nodes.topics import (
     SIGNALS,
     Topic,
 )
-from mmal_ros.nodes.transitions import accounted
+from mmal_ros.nodes.transitions import ManagedNode, accounted
 from mmal_ros.paths import find_model
 from mmal_ros.selector.live import LiveSelector
 from mmal_ros.selector.live_registry import LIVE_POLICIES, make_live_policy
@@ -66,7 +66,7 @@ class SelectorParameters(NodeParameters):
     tag_button: bool = parameter(True, "the wristband's button flags what is happening now")
 
 
-class SelectorNode(LifecycleNode):
+class SelectorNode(ManagedNode):
     """Flags windows while a session is being recorded, or all the time where nobody records sessions."""
 
     def __init__(self, name: str = "selector_node", **kwargs: Any) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
+from mmal_msgs.msg import SessionStatus
 from mmal_ros.datatypes import STEP_NS, FeatureFrame, Modality
 from mmal_ros.extraction import Extraction
 from mmal_ros.nodes import parameters
@@ -16,8 +17,8 @@ from mmal_ros.nodes.conversions import frame_to_message
 from mmal_ros.nodes.diagnostics import Diagnostics, RateMeter, Recent, Report, source_report
 from mmal_ros.nodes.parameters import NodeParameters, ParameterError, parameter
 from mmal_ros.nodes.sending import send
-from mmal_ros.nodes.topics import FEATURES, Topic
-from mmal_ros.nodes.transitions import accounted
+from mmal_ros.nodes.topics import FEATURES, SESSION_STATUS, Topic
+from mmal_ros.nodes.transitions import ManagedNode, accounted
 from mmal_ros.sensors.source import SourceError, SourceState
 from mmal_ros.sensors.specs import Sensor, Spec, SpecError, parse_spec
 
@@ -39,7 +40,7 @@ class SensorParameters(NodeParameters):
     )
 
 
-class SensorNode(LifecycleNode):
+class SensorNode(ManagedNode):
     """A lifecycle node around one extraction.
 
     Configuring reads the parameters and loads what is slow to load; activating opens the device. A device that is
@@ -58,6 +59,8 @@ class SensorNode(LifecycleNode):
         self._extraction: Extraction | None = None
         self._rates = {modality: RateMeter() for modality in self.modalities}
         self._unreadable = Recent()
+        self._sessions: Any = None
+        self._participant = ""  # whose session was the last; empty: none was yet
         self._diagnostics = Diagnostics(self, self._reports, self._state)
 
     @property
@@ -72,6 +75,7 @@ class SensorNode(LifecycleNode):
         self.spec = parse_spec(self.sensor, self.settings.source)
         self._topics = {m: self._publisher(FEATURES[m]) for m in self.modalities}
         self._make_topics()
+        self._sessions = self._listen(SESSION_STATUS, self._on_status)
         self._load()
         return TransitionCallbackReturn.SUCCESS
 
@@ -95,6 +99,7 @@ class SensorNode(LifecycleNode):
         self._end()
         for publisher in self._topics.values():
             self.destroy_lifecycle_publisher(publisher)
+        self.destroy_subscription(self._sessions)
         self._forget_topics()
         return TransitionCallbackReturn.SUCCESS
 
@@ -122,6 +127,13 @@ class SensorNode(LifecycleNode):
         """Send a feature frame out; called from the extraction's thread."""
         send(self._topics[frame.modality], frame_to_message(frame, self.sensor.value))
         self._rates[frame.modality].tick()
+
+    def _on_status(self, message: SessionStatus) -> None:
+        """The session of another participant: what is somebody's own is learnt anew."""
+        if message.recording and message.participant != self._participant:
+            self._participant = message.participant
+            if self._extraction is not None:
+                self._extraction.expect_somebody_else()
 
     def _publisher(self, topic: Topic) -> Any:
         return self.create_lifecycle_publisher(topic.type, topic.name, topic.qos)

@@ -1,6 +1,7 @@
-"""Transitions of a lifecycle node that always say why they failed.
+"""Transitions of a lifecycle node that always say why they failed, and requests for some that cannot be.
 
-rclpy takes any exception for an error and tells nobody of it, and the node would be idle with an empty log.
+rclpy takes any exception of a transition for an error and tells nobody of it, and the node would be idle with an empty
+log. A request that does not fit the state, of somebody who asks twice or of two at once, would end its process.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from lifecycle_msgs.srv import ChangeState
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from mmal_ros.discretion import discreet
 from mmal_ros.nodes.parameter_checks import ParameterError
@@ -20,6 +23,24 @@ from mmal_ros.stopping import end_if_told
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 TOLD_WRONG = (ParameterError, SpecError)
 """What the node was told cannot be: trying again mends nothing."""
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node that says no to a transition which does not fit its state, and goes on."""
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self._change = self._service_change_state.callback
+        self._service_change_state.callback = self._on_change_state
+
+    def _on_change_state(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+        try:
+            return self._change(request, response)
+        except rclpy_implementation.RCLError:
+            asked = request.transition.label or request.transition.id
+            self.get_logger().warning(f"cannot do transition {asked}: it is {self._state_machine.current_state[1]}")
+            response.success = False
+            return response
 
 
 def accounted(*foreseen: type[Exception]) -> Callable[[Transition], Transition]:

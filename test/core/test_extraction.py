@@ -27,6 +27,9 @@ class Picky:
             raise ArithmeticError("a root of less than nothing")
         yield FeatureFrame(Modality.PHYSIOLOGY, sample.stamp_ns, values, True, 1.0, "some")
 
+    def expect_somebody_else(self) -> None:
+        """Nothing is anybody's own."""
+
     def close(self) -> None:
         """Nothing to release."""
 

@@ -397,3 +397,19 @@ def test_impossible_values_are_left_out(source: str, value: float, name: str) ->
 
 def test_battery_and_button_are_no_measurements_of_the_body() -> None:
     assert frames_of([chunk("battery", 0, [0.9]), chunk("tag", 1, [1.0]), chunk("battery", 10, [0.8])]) == []
+
+
+def test_what_the_one_before_had_is_not_the_next_ones() -> None:
+    """Another child puts the band on, and neither pulse nor skin conductance is known of this one yet."""
+    before = worn(30, pulse_hz=2.0)
+    still = [chunk("acc", 90 + second / 2, [[0.0, 0.6, 0.8]] * 16) for second in range(10)]
+    for somebody_else, rate, conductance in ((False, 120, 2.3), (True, TYPICAL["heart_rate"][0], TYPICAL["eda"][0])):
+        extractor = PhysiologyExtractor()
+        for sample in before:
+            extractor.process(sample)
+        if somebody_else:
+            extractor.expect_somebody_else()
+        frames = [frame for sample in still for frame in extractor.process(sample)][5:]
+        assert any(frame.valid for frame in frames)
+        assert values_of(frames, "heart_rate_value")[-1] == pytest.approx(rate, rel=0.05)
+        assert values_of(frames, "eda_value")[-1] == pytest.approx(conductance, rel=0.05)

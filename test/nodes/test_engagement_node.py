@@ -246,7 +246,7 @@ def test_a_model_that_cannot_be_read_is_one_sentence(ros, models):
         assert not ros.change_state(NODE, Transition.TRANSITION_CONFIGURE)
         process.terminate()
         _, log = process.communicate(timeout=20)
-    assert re.search(r"face\.onnx cannot be read \(Input/output error\)$", log, re.MULTILINE)
+    assert re.search(r"face\.onnx cannot be read \(Input/output error; look at its disk.*\)$", log, re.MULTILINE)
     assert "Traceback" not in log
 
 
@@ -303,6 +303,48 @@ def test_a_gpu_that_fails_and_has_no_substitute_is_told_and_estimates_go_on_when
     assert report.message.startswith("nothing is estimated: ")
     assert report.message.endswith("; set allow_fallback to go on on the CPU")
     assert capfd.readouterr().err.count("nothing is estimated") == 1
+
+
+def test_a_model_that_is_loaded_when_the_node_was_configured_anew_is_not_taken(ros, models, tmp_path):
+    """Between two children: what was asked for the first must not estimate the second."""
+    for name, seed in (("late", 1), ("next", 2)):
+        write_model_set(tmp_path / name, "1", seed=seed)
+    node = EngagementNode(namespace=NAMESPACE, parameter_overrides=[Parameter("model", value=str(models))])
+    executor, loading, go_on, real = SingleThreadedExecutor(), Event(), Event(), node._load
+    executor.add_node(node)
+
+    def slow(path):
+        if path == tmp_path / "late":
+            loading.set()
+            assert go_on.wait(30)
+        return real(path)
+
+    def spin_until(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline
+            executor.spin_once(0.02)
+
+    client = ros.node.create_client(ReloadModel, f"{NAMESPACE}/model/reload")
+    try:
+        node._load = slow
+        assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+        spin_until(client.service_is_ready)
+        answer = client.call_async(ReloadModel.Request(model=str(tmp_path / "late")))
+        spin_until(loading.is_set)
+        assert node.trigger_cleanup() is TransitionCallbackReturn.SUCCESS
+        node.set_parameters([Parameter("model", value=str(tmp_path / "next"))])
+        assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+        go_on.set()
+        spin_until(answer.done)
+        assert not answer.result().success
+        assert answer.result().message.endswith("is not configured any more, or anew")
+        assert node._pipeline.estimator.models.card.identity == "next/1"
+    finally:
+        go_on.set()
+        ros.node.destroy_client(client)
+        executor.shutdown()
+        node.destroy_node()
 
 
 def assert_no_more_come(estimates: list[Engagement]) -> None:
