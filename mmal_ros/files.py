@@ -38,7 +38,11 @@ def make_private(path: Path) -> None:
 def open_private(path: Path, flags: int) -> int:
     """A descriptor of a file that nobody else can read: a new one from its first byte on, an old one from now on."""
     descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-    os.fchmod(descriptor, PRIVATE_FILE)
+    try:
+        os.fchmod(descriptor, PRIVATE_FILE)
+    except OSError:  # as on a file system that has no rights
+        os.close(descriptor)
+        raise
     return descriptor
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
 from mmal_msgs.srv import StartSession
@@ -24,7 +25,7 @@ from mmal_ros.nodes.sending import MUST_ARRIVE, send
 from mmal_ros.nodes.session_feed import feed
 from mmal_ros.nodes.steady import steady_timer
 from mmal_ros.nodes.topics import MODEL_INFO, RECORDED, SESSION_STATUS, START_SESSION, STOP_SESSION, Topic
-from mmal_ros.nodes.transitions import accounted
+from mmal_ros.nodes.transitions import ManagedNode, accounted
 from mmal_ros.paths import expanded, sessions_folder
 from mmal_ros.session.bag_metadata import BagTopic
 from mmal_ros.session.card import SessionCard, SessionError
@@ -36,10 +37,11 @@ from mmal_ros.stopping import told_to_stop
 
 STATUS_PERIOD_S = 1.0
 NOTHING_RECORDED = "no session is being recorded"
+UNREADABLE = "what the recorder before this one recorded cannot be read; is its disk there? Start a session, or stop"
 STARTING_FAILS = (ParameterError, SessionError, ModelError)
 
 
-class RecorderNode(LifecycleNode):
+class RecorderNode(ManagedNode):
     """Subscribes without decoding, and hands everything to a `SessionRecorder`."""
 
     def __init__(self, name: str = "recorder_node", **kwargs: Any) -> None:
@@ -51,6 +53,8 @@ class RecorderNode(LifecycleNode):
         self.recorder: SessionRecorder | None = None
         """The running session; None: nothing is recorded."""
         self._ended: list[SessionRecorder] = []  # their last clips may still be written
+        self._changing = threading.RLock()  # held while one begins or ends: `mmal run` activates beside the executor
+        self._undecided = False  # whether it is still to be found out what should be recorded
         self._wanted: tuple[str, str] | None = None  # participant and privacy of a session that cannot begin yet
         self._hindrance = ""
         self._going_on: GoingOn | None = None
@@ -64,7 +68,9 @@ class RecorderNode(LifecycleNode):
         """Read and check the parameters, make topics and services."""
         self.settings = parameters.read(self, RecorderParameters)
         self._try_card()
-        self._root()
+        root = self._root()
+        if self.settings.activates_itself and self._going_on is None:  # else nobody starts it again
+            self._going_on = GoingOn(root, f"{self.get_fully_qualified_name()} {self._told}")
         self._described = {topic.name: self._describe(topic) for topic in (*ALWAYS, *SEEN_AND_HEARD)}
         self._recorded = self.create_publisher(RECORDED.type, RECORDED.name, RECORDED.qos)
         self._status = self.create_publisher(SESSION_STATUS.type, SESSION_STATUS.name, SESSION_STATUS.qos)
@@ -77,13 +83,14 @@ class RecorderNode(LifecycleNode):
     @accounted(*STARTING_FAILS)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen; begin to record if told so, or go on where the recorder before this one died."""
-        super().on_activate(state)
-        self._active = True
-        self._model_info = b""
-        self._always = [self._listen(topic) for topic in ALWAYS]
-        self._timer = steady_timer(self, STATUS_PERIOD_S, self._look)
-        self._wanted = self._what_to_record()
-        self._look()
+        with self._changing:  # a page that asks for a session meanwhile hears what has become of this one
+            super().on_activate(state)
+            self._active = True
+            self._model_info = b""
+            self._always = [self._listen(topic) for topic in ALWAYS]
+            self._timer = steady_timer(self, STATUS_PERIOD_S, self._look)
+            self._undecided = True
+            self._look()
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -110,37 +117,40 @@ class RecorderNode(LifecycleNode):
 
     def start(self, participant: str = "", privacy: str = "") -> SessionRecorder:
         """Begin a session; raises SessionError, ParameterError or ModelError. Empty: as the parameters say."""
-        if self.recorder is not None:
-            raise SessionError(f"{self.recorder.folder.name} is being recorded; stop it first")
-        if not self._active:
-            raise SessionError("recorder_node is not active; activate it first")
-        if not self.now_ns():
-            raise SessionError("the simulated clock has not begun; does anything publish /clock?")
-        card = self._card(participant, privacy)
-        topics = [self._described[topic.name] for topic in recorded_topics(card.privacy)]
-        self.recorder = SessionRecorder(self._root(), card, topics, self.now_ns, self._acknowledge)
-        if self._model_info:
-            self._hear(MODEL_INFO, self._model_info)
-        if card.privacy is not Privacy.FEATURES_ONLY:
-            self._seen_and_heard = [self._listen(topic) for topic in SEEN_AND_HEARD]
-        self._remember(self.recorder.folder)
-        self.get_logger().info(f"recording ({card.privacy})")  # no path: it has a participant's code
-        self._publish_status()
-        return self.recorder
+        with self._changing:
+            if self.recorder is not None:
+                raise SessionError(f"{self.recorder.folder.name} is being recorded; stop it first")
+            if not self._active:
+                raise SessionError("recorder_node is not active; activate it first")
+            if not self.now_ns():
+                raise SessionError("the simulated clock has not begun; does anything publish /clock?")
+            card = self._card(participant, privacy)
+            topics = [self._described[topic.name] for topic in recorded_topics(card.privacy)]
+            self.recorder = SessionRecorder(self._root(), card, topics, self.now_ns, self._acknowledge)
+            if self._model_info:
+                self._hear(MODEL_INFO, self._model_info)
+            if card.privacy is not Privacy.FEATURES_ONLY:
+                self._seen_and_heard = [self._listen(topic) for topic in SEEN_AND_HEARD]
+            self._remember(self.recorder.folder)
+            self.get_logger().info(f"recording ({card.privacy})")  # no path: it has a participant's code
+            self._publish_status()
+            return self.recorder
 
     def stop(self) -> SessionRecorder | None:
         """End the session, if there is one; its last clips may take some seconds more."""
-        for subscription in self._seen_and_heard:
-            self.destroy_subscription(subscription)
-        self._seen_and_heard = []
-        if self.recorder is None:
-            return None
-        ended, self.recorder = self.recorder, None
-        self._ended = [*(before for before in self._ended if before.is_writing), ended]
-        ended.stop()
-        self.get_logger().info(f"recorded: {ended.flags} flags")
-        self._publish_status()
-        return ended
+        with self._changing:
+            for subscription in self._seen_and_heard:
+                self.destroy_subscription(subscription)
+            self._seen_and_heard = []
+            if self.recorder is None:
+                return None
+            ended = self.recorder
+            self._ended = [*(before for before in self._ended if before.is_writing), ended]
+            self.recorder = None  # now that it is waited for, whoever interrupts this
+            ended.stop()
+            self.get_logger().info(f"recorded: {ended.flags} flags")
+            self._publish_status()
+            return ended
 
     def now_ns(self) -> int:
         """The node's clock."""
@@ -148,14 +158,16 @@ class RecorderNode(LifecycleNode):
         return nanoseconds
 
     def _what_to_record(self) -> tuple[str, str] | None:
-        """What was being recorded when the recorder before this one died; else what the parameters say."""
-        before = None
-        if self.settings.activates_itself and self._going_on is None:  # else nobody starts it again, or nothing died
-            self._going_on = GoingOn(self._root(), f"{self.get_fully_qualified_name()} {self._told}")
-            before = self._going_on.recall()
+        """What was being recorded when the recorder before this one died; else what the parameters say.
+
+        Raises SessionError where it cannot be known now.
+        """
+        before = None if self._going_on is None else self._going_on.recall()
         if before is None:
             return ("", "") if self.settings.auto_start else None
         if before.card is None:
+            if not before.is_stopped:
+                raise SessionError(UNREADABLE)
             self.get_logger().warning("the recorder before this one died; its session had ended, and none is begun")
             return None
         self.get_logger().warning("the recorder before this one died; what it recorded goes on in another session")
@@ -163,18 +175,31 @@ class RecorderNode(LifecycleNode):
 
     def _look(self) -> None:
         """Once a second: begin what could not begin, and say how it goes."""
-        if self._wanted is not None:
+        if self._changing.acquire(blocking=False):  # else another thread is at it
             try:
-                self.start(*self._wanted)
-            except STARTING_FAILS as error:
-                if not self.settings.activates_itself:
-                    raise  # who activates it hears of it
-                self._hindrance = f"no session can begin, which is tried again: {error}"
+                self._begin()
+                if self._going_on is not None:
+                    self._going_on.keep_fresh()
+            finally:
+                self._changing.release()
         self._publish_status()
+
+    def _begin(self) -> None:
+        """What should be recorded, as soon as that is known and possible."""
+        try:
+            if self._undecided:
+                self._wanted = self._what_to_record()
+                self._undecided, self._hindrance = False, ""
+            if self._wanted is not None:
+                self.start(*self._wanted)
+        except STARTING_FAILS as error:
+            if not self.settings.activates_itself:
+                raise  # who activates it hears of it
+            self._hindrance = f"no session can begin, which is tried again: {error}"
 
     def _remember(self, folder: SessionFolder | None) -> None:
         """Nothing waits to begin any more; whoever takes this recorder's place shall know what it records, if any."""
-        self._wanted, self._hindrance = None, ""
+        self._undecided, self._wanted, self._hindrance = False, None, ""
         if self._going_on is not None:
             self._going_on.remember(folder)
 
@@ -210,7 +235,9 @@ class RecorderNode(LifecycleNode):
             self.destroy_timer(self._timer)
         self.stop()
         while self._ended:
-            self._ended.pop(0).join()
+            ended = self._ended[0]
+            ended.join()  # first: whoever is interrupted here comes again, and waits for it again
+            self._ended = [other for other in self._ended if other is not ended]
 
     def _describe(self, topic: Topic) -> BagTopic:
         return bag_topic(topic, self.resolve_topic_name(topic.name))
@@ -241,8 +268,9 @@ class RecorderNode(LifecycleNode):
         return response
 
     def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        waited, recorder = self._wanted is not None, self.stop()
-        self._remember(None)
+        with self._changing:
+            waited, recorder = self._undecided or self._wanted is not None, self.stop()
+            self._remember(None)
         response.success = waited or recorder is not None
         response.message = "the session that could not begin does not any more" if waited else NOTHING_RECORDED
         if recorder is not None:

@@ -47,4 +47,5 @@ def session_report(recorder: SessionRecorder | None, hindrance: str = "") -> Rep
         "messages dropped": recorder.bag.dropped,
         "clips lost": recorder.clips_lost,
     }
-    return Report("session", Health.ERROR if recorder.problem else Health.OK, recorder.problem or "recording", values)
+    problem = recorder.problem  # at one moment: it comes and goes
+    return Report("session", Health.ERROR if problem else Health.OK, problem or "recording", values)

@@ -17,7 +17,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -28,6 +28,7 @@ from mmal_ros.files import open_private
 from mmal_ros.session.bag_index import FlatWriter
 from mmal_ros.session.bag_metadata import BAG_FILE, BagTopic, Tally, write_metadata
 from mmal_ros.session.card import SessionError
+from mmal_ros.wording import why
 
 LOCK_FILE = ".recording"
 LIBRARY = "mmal_ros"
@@ -46,16 +47,20 @@ class BagWriter:
         """Begin a bag in an empty folder; raises SessionError when that cannot be."""
         self._folder = folder
         self._topics = topics
-        try:
-            self._lock = _locked(folder / LOCK_FILE)
-            self._tail = _Tail(_new_file(folder / BAG_FILE))
-            self._tally = Tally()
-            self._writer = started_writer(self._tail)
-            self._channels = register(self._writer, topics)
-            self._tail.sync()
-            sync_folder(folder)
-        except OSError as error:
-            raise SessionError(f"no bag can be written to {folder}: {error.strerror}") from error
+        with ExitStack() as undo:  # of what is open, when the rest fails: it may be tried again every second
+            try:
+                self._lock = _locked(folder / LOCK_FILE)
+                undo.callback(self._unlock)
+                self._tail = _Tail(_new_file(folder / BAG_FILE))
+                undo.callback(self._tail.close)
+                self._tally = Tally()
+                self._writer = started_writer(self._tail)
+                self._channels = register(self._writer, topics)
+                self._tail.sync()
+                sync_folder(folder)
+            except OSError as error:
+                raise SessionError(f"no bag can be written to {folder}: {why(error)}") from error
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self

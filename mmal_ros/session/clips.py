@@ -72,6 +72,7 @@ class ClipRecorder:
         self._pictures: _Ring[bytes] = _Ring(round(keep_s * NANOSECONDS_PER_SECOND))
         self._sound: _Ring[FloatArray] = _Ring(round(keep_s * NANOSECONDS_PER_SECOND))
         self._rate_hz = 0.0
+        self._closing = False
         self._pending: dict[int, int] = {}  # window: end of its clip
         self._cuts = count()
         self._wanted: dict[int, int] = {}  # window: its cut that is neither written nor dropped
@@ -84,7 +85,7 @@ class ClipRecorder:
     def picture(self, stamp_ns: int, jpeg: bytes) -> None:
         """A camera's picture."""
         with self._lock:
-            self._cut_before_leap(self._pictures, stamp_ns)
+            self._cut_before_jump(self._pictures, stamp_ns)
             self._pictures.add(stamp_ns, jpeg, len(jpeg))
             self._cut_due()
 
@@ -94,7 +95,7 @@ class ClipRecorder:
             if rate_hz != self._rate_hz:
                 self._sound.clear()
                 self._rate_hz = rate_hz
-            self._cut_before_leap(self._sound, stamp_ns)
+            self._cut_before_jump(self._sound, stamp_ns)
             self._sound.add(stamp_ns, values, values.nbytes)
             self._cut_due()
 
@@ -123,7 +124,8 @@ class ClipRecorder:
         Afterwards nothing is kept of what was seen and heard.
         """
         with self._lock:
-            self._cut_due(max(self._pending.values(), default=0))
+            self._closing = True
+            self._cut_all()
         deadline_s = monotonic() + timeout_s
         with suppress(queue.Empty):
             while True:
@@ -144,10 +146,17 @@ class ClipRecorder:
         self._worker.join(timeout_s)
         return not self._worker.is_alive()
 
-    def _cut_before_leap(self, ring: _Ring[Any], stamp_ns: int) -> None:
-        """A computer that slept, or whose clock was set forward: what comes next would push out what is wanted."""
-        if ring.newest_ns is not None and stamp_ns > ring.newest_ns + JUMP_NS:
+    def _cut_before_jump(self, ring: _Ring[Any], stamp_ns: int) -> None:
+        """A computer that slept, or whose clock was set: what comes next would push out what is wanted."""
+        if ring.newest_ns is None:
+            return
+        if stamp_ns > ring.newest_ns + JUMP_NS:
             self._cut_due(stamp_ns - SETTLE_NS)
+        elif stamp_ns < ring.newest_ns - JUMP_NS:
+            self._cut_all()  # else they would show what is there when the clock says their time again
+
+    def _cut_all(self) -> None:
+        self._cut_due(max(self._pending.values(), default=0))
 
     def _cut_due(self, passed_ns: int = 0) -> None:
         """Hand over the clips of which everything came in, or whose end has passed."""
@@ -161,7 +170,7 @@ class ClipRecorder:
         pictures = self._pictures.between(start_ns - HOLD_NS, end_ns)
         sound = self._sound.between(start_ns - LONGEST_CHUNK_NS, end_ns)
         if not pictures and not sound:
-            log.info("no clip of window %d: nothing was seen or heard", window_id)
+            self._miss(window_id)
             return
         if self.paused:
             self._on_clip(window_id, None)
@@ -172,6 +181,15 @@ class ClipRecorder:
             self._waiting.put_nowait(task)
         except queue.Full:
             self._lose(window_id, cut, "encoding cannot keep up")
+
+    def _miss(self, window_id: int) -> None:
+        """Nothing is there of its time. That may be how it was; but what is still waited for at the end is lost."""
+        streams = (self._pictures, self._sound)
+        if self._closing and any(ring.newest_ns is not None for ring in streams):
+            log.error("no clip of window %d: there is nothing of its time; was the clock set?", window_id)
+            self._on_clip(window_id, None)
+        else:
+            log.info("no clip of window %d: nothing was seen or heard", window_id)
 
     def _encode_all(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)  # of this thread, on Linux

@@ -2,7 +2,7 @@
 
 It is noted on this computer, where whoever is logged in has what is gone after a restart, and not beside the sessions:
 their disk may be full, broken, or that of several computers. A note has no participant's code. Who ends in order takes
-it away.
+it away; whoever records keeps it fresh, for a parent may start the next one only tomorrow, for another child.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 
 from mmal_ros.files import OTHERS, private_folder
 from mmal_ros.session.card import SessionCard, SessionError
@@ -22,6 +23,8 @@ from mmal_ros.session.folder import SessionFolder, sessions_in
 
 SINCE = 19
 """Place of the start time in /proc/PID/stat behind the name of the program (proc(5))."""
+OLD_S = 60.0
+"""Who is started again in place of one that died is there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,9 @@ class Unfinished:
     """What was going on."""
 
     card: SessionCard | None
-    """Of the session that was being recorded; None: somebody had stopped it, or it is not there any more."""
+    """Of the session that was being recorded; None: there was none, or it cannot be read at the moment."""
+    is_stopped: bool
+    """Whether somebody had stopped it."""
 
 
 class GoingOn:
@@ -47,6 +52,8 @@ class GoingOn:
             who: what makes a recorder the same one again: its name and what it was told when it was started.
         """
         self._root = root
+        self._came_s = time()  # it may wait for others, and for long, before anybody asks what was going on
+        self._is_mine = False
         parent = os.getppid()
         notes, same = _notes(), _hash(f"{_boot()} {root} {who}")
         self._path = None if notes is None else notes / f"{parent}-{_since(parent)}-{same}"
@@ -58,9 +65,16 @@ class GoingOn:
 
     def remember(self, folder: SessionFolder | None) -> None:
         """This session is being recorded. None, somebody stopped it: needs no room where something was noted before."""
+        self._is_mine = True
         with suppress(OSError):
             if self._path is not None:
                 self._path.write_text("" if folder is None else _hash(folder.path.name))
+
+    def keep_fresh(self) -> None:
+        """What was noted still holds; to be said once a second, but not before `recall`: that looks how old it is."""
+        with suppress(OSError):
+            if self._path is not None:
+                os.utime(self._path)
 
     def forget(self) -> None:
         """It ends in order."""
@@ -69,14 +83,21 @@ class GoingOn:
                 self._path.unlink(missing_ok=True)
 
     def recall(self) -> Unfinished | None:
-        """What was going on when the one before died; None: there was none."""
+        """What was going on when the one before died; None: there was none, or it died too long ago."""
+        if self._path is None or self._is_mine:
+            return None
         try:
-            noted = self._path.read_text() if self._path is not None else None
+            noted, noted_s = self._path.read_text(), self._path.stat().st_mtime
         except (OSError, ValueError):
             return None
-        return None if noted is None else Unfinished(self._session(noted))
+        if not noted:
+            return Unfinished(None, is_stopped=True)  # until somebody starts one, however long that takes
+        if self._came_s - noted_s > OLD_S:
+            self.forget()
+            return None
+        return Unfinished(self._card(noted), is_stopped=False)
 
-    def _session(self, noted: str) -> SessionCard | None:
+    def _card(self, noted: str) -> SessionCard | None:
         with suppress(OSError, SessionError):
             return next((one.card() for one in sessions_in(self._root) if _hash(one.path.name) == noted), None)
         return None

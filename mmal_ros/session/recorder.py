@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from math import isnan
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, FloatArray
 from mmal_ros.session.bag import claimed, sync_folder
@@ -29,12 +29,17 @@ from mmal_ros.session.folder import new_session
 from mmal_ros.session.inflow import Inflow
 from mmal_ros.session.records import CLIP_LOST, Flag, Privacy
 from mmal_ros.session.space import Room, Space, check_space, give_up_reserve
-from mmal_ros.session.store import LARGEST_ID, SessionStore, UnstorableError
+from mmal_ros.session.store import LARGEST_ID, BusyError, SessionStore, UnstorableError
+from mmal_ros.wording import why
 
 PERIOD_S = 1.0
 """The bag is flushed so often."""
 LOOK_S = 0.25
 """So often it is looked how full the disk is, and tried again to write what it did not take."""
+SILENT_S = 1.5
+"""A disk that takes longer over one thing is said not to answer: nothing else tells of one that hangs."""
+BUSY_TIMEOUT_S = 0.5
+"""How long a flag waits for a page that writes, before the bag has its turn; at the next look it is tried again."""
 UNSAVED = 1000
 """Flags and clips that may wait for a disk that cannot be written."""
 STOP_TIMEOUT_S = 2.0
@@ -43,6 +48,7 @@ LATE_CLIP_S = 600.0
 """One that took longer than that is lost already, but still at work on its file."""
 AHEAD_NS = 60 * NANOSECONDS_PER_SECOND
 """A flag of later than this is of another clock: its clip would never be due."""
+NO_ANSWER = "the session's disk does not answer: flags wait to be written, and what it does not take in time is lost"
 ODD_FLAG = "a flag is passed over: window, stamp or utility cannot be; does another software publish it?"
 log = logging.getLogger(__name__)
 
@@ -111,16 +117,17 @@ class SessionRecorder:
         self._wake = threading.Event()
         self._ending = False
         self._closed = threading.Event()
+        self._finished = threading.Event()  # Python takes a thread for ended whose `join` a signal interrupts
+        self._answered_s = monotonic()
         with ExitStack() as undo:  # of what is begun, when the rest fails
             undo.callback(shutil.rmtree, self.folder.path, ignore_errors=True)
             try:
                 self._open(topics, undo)
                 sync_folder(root)
             except OSError as error:
-                raise SessionError(f"no session can be written to {root}: {error.strerror}") from error
+                raise SessionError(f"no session can be written to {root}: {why(error)}") from error
             undo.pop_all()
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="recorder", daemon=True).start()
 
     def _open(self, topics: Sequence[BagTopic], undo: ExitStack) -> None:
         self._claim = ExitStack()  # until its last clip is there
@@ -130,7 +137,7 @@ class SessionRecorder:
         self.bag = BagQueue(self.folder.bag, topics)
         """Takes messages, and says how much is written."""
         undo.callback(self.bag.close)
-        self._store = SessionStore(self.folder.labels)
+        self._store = SessionStore(self.folder.labels, BUSY_TIMEOUT_S)
         undo.callback(self._store.close)
         self._clips: ClipRecorder | None = None
         if self.card.privacy is not Privacy.FEATURES_ONLY:
@@ -146,13 +153,14 @@ class SessionRecorder:
     @property
     def is_writing(self) -> bool:
         """Whether anything is still to come onto the disk: after `stop`, its last clips."""
-        return self._thread.is_alive()
+        return not self._finished.is_set()
 
     @property
     def problem(self) -> str:
         """Empty: all is well; else one sentence."""
         trouble = next(iter(list(self._troubles.values())), "")
-        of_disk = self._store_problem or trouble or self._space.problem or self.bag.problem
+        silent = NO_ANSWER if not self._ending and monotonic() - self._answered_s > SILENT_S else ""
+        of_disk = silent or self._store_problem or trouble or self._space.problem or self.bag.problem
         return of_disk or self._inflow.problem(self._now_ns())
 
     def picture(self, stamp_ns: int, jpeg: bytes) -> None:
@@ -208,7 +216,7 @@ class SessionRecorder:
 
     def join(self) -> None:
         """Wait, after `stop`, for the clips."""
-        self._thread.join(CLIPS_TIMEOUT_S + STOP_TIMEOUT_S)
+        self._finished.wait(CLIPS_TIMEOUT_S + STOP_TIMEOUT_S)
 
     def _keep(self, write: Callable[[], None], says: OnDisk | None) -> bool:
         if len(self._facts) >= UNSAVED:
@@ -247,9 +255,11 @@ class SessionRecorder:
         self._guarded(self._complete)
         self._closed.set()
         self._guarded(self._complete_clips)
+        self._finished.set()
 
     def _guarded(self, work: Callable[..., None], *of: OnDisk) -> None:
         """The thread's last line of defence: report, and go on with what can go on."""
+        self._answered_s = monotonic()  # to what was done before this
         try:
             work(*of)
         except Exception as error:
@@ -272,7 +282,7 @@ class SessionRecorder:
                 log.exception("what was said of a flag cannot be kept, and is passed over")
                 continue
             except (SessionError, OSError) as error:
-                if give_up_reserve(self.folder.path):
+                if not isinstance(error, BusyError) and give_up_reserve(self.folder.path):
                     continue
                 self._store_problem = f"flags wait to be written: {error}"
                 return
@@ -308,9 +318,13 @@ class SessionRecorder:
         self._write_card(self.card.model_copy(update={"end": end, "end_ns": end_ns}))
 
     def _complete_clips(self) -> None:
+        deadline_s = monotonic() + CLIPS_TIMEOUT_S
         if self._clips is not None:
             self._clips.close(CLIPS_TIMEOUT_S)
         self._guarded(self._save)
+        while self._facts and monotonic() < deadline_s:  # nobody tries again later
+            sleep(LOOK_S)
+            self._guarded(self._save)
         self._guarded(self._store.close)
         if self._facts:
             log.error("%d flags or clips could not be written", len(self._facts))

@@ -23,6 +23,7 @@ from mmal_ros.session.folder import SessionFolder
 from mmal_ros.session.records import CLIP_LOST, Privacy
 from mmal_ros.session.space import give_up_reserve
 from mmal_ros.session.store import SessionStore
+from mmal_ros.wording import why
 
 RECORD_LIMIT_BYTES = 1 << 26
 """No record of ours is larger, nor what a chunk unpacks to: a length beyond it is what a cut left behind, or a bomb.
@@ -62,7 +63,7 @@ def settle(folder: SessionFolder) -> None:
                 _remove_scraps(folder.clips)
                 _settle_clips(folder)
     except OSError as error:
-        raise SessionError(f"{folder.name} was cut off and cannot be mended: {error.strerror}") from error
+        raise SessionError(f"{folder.name} was cut off and cannot be mended: {why(error)}") from error
 
 
 def salvage(folder: SessionFolder) -> bool:
@@ -72,7 +73,7 @@ def salvage(folder: SessionFolder) -> bool:
         Whether the bag is complete now; False: a process is recording it.
 
     Raises:
-        SessionError: it cannot be written, for example because the disk is full.
+        SessionError: it cannot be written, for example because the disk is full, or is another recorder's.
     """
     try:
         with claimed(folder.bag) as free:
@@ -81,7 +82,10 @@ def salvage(folder: SessionFolder) -> bool:
                 _rewrite(folder.bag)
             return free
     except OSError as error:
-        raise SessionError(f"the bag of {folder.name} was cut off and cannot be mended: {error.strerror}") from error
+        raise SessionError(f"the bag of {folder.name} was cut off and cannot be mended: {why(error)}") from error
+    except ValueError as error:  # whole, and not what a recorder of ours writes
+        problem = f"it is another recorder's ({error}); take it from a backup"
+        raise SessionError(f"the bag of {folder.name} was cut off and cannot be mended: {problem}") from error
 
 
 def check_chunk(compression: str, packed: bytes, size: int) -> None:

@@ -32,6 +32,8 @@ LARGEST_ID = (1 << 63) - 1
 """The largest number of a window that SQLite can keep."""
 BUSY_TIMEOUT_S = 10.0
 """How long one writer waits for another."""
+PRIMARY_CODE = 0xFF
+"""What of SQLite's error codes is not a detail (sqlite.org/rescode.html)."""
 MORE_THAN_TABLES = """
 SELECT 1 FROM sqlite_schema
 WHERE sql NOT LIKE 'CREATE TABLE %' AND sql NOT LIKE 'CREATE INDEX %' AND sql NOT LIKE 'CREATE UNIQUE INDEX %'
@@ -47,6 +49,10 @@ Result = TypeVar("Result")
 
 class UnstorableError(SessionError):
     """A value that no such file can keep, or has: to try again is of no use."""
+
+
+class BusyError(SessionError):
+    """Somebody else is writing, for longer than one waits: to try again is of use, and room is not."""
 
 
 class _Base(DeclarativeBase):
@@ -79,10 +85,10 @@ class _Label(_Base):
 class SessionStore:
     """The tables of one session; a context manager. Every method raises SessionError where the file cannot be used."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, and make it if it is not there."""
+    def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        """Open the file, and make it if it is not there; after the time-out another one who writes is an error."""
         self.path = path
-        self._engine = _engine(path)
+        self._engine = _engine(path, busy_timeout_s)
         self._twice(self._make)
 
     def _make(self) -> None:
@@ -189,6 +195,8 @@ class SessionStore:
             raise UnstorableError(f"{self.path} cannot be used: {getattr(error, 'orig', None) or error}") from error
         except (DatabaseError, OSError) as error:
             reason = getattr(error, "orig", None) or error
+            if getattr(reason, "sqlite_errorcode", 0) & PRIMARY_CODE == sqlite3.SQLITE_BUSY:
+                raise BusyError(f"{self.path} cannot be used: {reason}") from error
             remedy = "; the disk is full: make room, and try again" if is_full(self.path.parent) else ""
             raise SessionError(f"{self.path} cannot be used: {reason}{remedy}") from error
 
@@ -237,8 +245,8 @@ def _make_tables(connection: Connection) -> None:
             connection.execute(CreateIndex(index, if_not_exists=True))
 
 
-def _engine(path: Path) -> Engine:
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S})
+def _engine(path: Path, busy_timeout_s: float) -> Engine:
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": busy_timeout_s})
 
     @event.listens_for(engine, "connect")
     def _make_durable(connection: Any, _: Any) -> None:

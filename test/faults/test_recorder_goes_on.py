@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 from lifecycle_msgs.msg import Transition
 from rcl_interfaces.msg import Parameter as ParameterMessage
@@ -12,12 +15,12 @@ from std_srvs.srv import Trigger
 
 from mmal_msgs.srv import StartSession
 from mmal_ros.files import private_folder
-from mmal_ros.nodes.recorder_node import RecorderNode
+from mmal_ros.nodes.recorder_node import UNREADABLE, RecorderNode
 from mmal_ros.nodes.spinning import shut_down
 from mmal_ros.nodes.topics import ENGAGEMENT, SESSION_STATUS, START_SESSION, STOP_SESSION
 from mmal_ros.session import space
 from mmal_ros.session.folder import sessions_in
-from mmal_ros.session.going_on import GoingOn
+from mmal_ros.session.going_on import OLD_S, GoingOn
 from rigs.fault_log import Outcome, keep, seconds_until
 from rigs.ros import NAMESPACE, node_process, participant, wait_until
 from rigs.sessions import make_session
@@ -41,6 +44,10 @@ class Launcher:
             return len(self.participants()) == sessions and bool(self._status) and self._status[-1].recording
 
         return seconds_until(records)
+
+    def until_it_complains(self, words: str) -> float:
+        """How long that took, in seconds."""
+        return seconds_until(lambda: bool(self._status) and words in self._status[-1].problem)
 
     def until_it_says(self, more: int = 3) -> None:
         said = len(self._status)
@@ -115,6 +122,83 @@ def test_after_an_end_in_order_everything_is_as_the_launch_says(ros, tmp_path):
         assert launcher.participants() == ["P018"]
 
 
+def test_a_session_whose_disk_is_away_goes_on_when_the_disk_is_back(ros, tmp_path):
+    """The recorder died with its disk, and is started again before that is plugged in again."""
+    root, away = tmp_path / "sessions", tmp_path / "away"
+    launcher = Launcher(ros, root, participant="P017", auto_start=True)
+    with launcher.recorder() as process:
+        launcher.until_it_records(1)
+        assert ros.call(*STOP_SESSION, Trigger.Request()).success
+        assert ros.call(*START_SESSION, StartSession.Request(participant="P018")).success
+        launcher.until_it_records(2)
+        kill(process)
+    root.rename(away)
+    with launcher.recorder() as process:
+        detected_s = launcher.until_it_complains(UNREADABLE)
+        assert not root.exists(), "nobody else is recorded instead"
+        away.rename(root)
+        back_s = launcher.until_it_records(3)
+        assert launcher.participants() == ["P017", "P018", "P018"]
+    keep(Outcome("recorder killed, and its sessions' disk away for a while", "SIGKILL, renamed", detected_s, back_s))
+
+
+@pytest.mark.parametrize("what", ["stop", "start"])
+def test_a_session_whose_disk_is_away_need_not_go_on(ros, tmp_path, what):
+    """Somebody stops it, or starts another one; whoever comes next knows."""
+    node = recorder_in_this_process(tmp_path, before=make_session(tmp_path / "gone", "P018"))
+    assert node.recorder is None
+    (report,) = node._reports()
+    assert report.message == f"no session can begin, which is tried again: {UNREADABLE}"
+    if what == "stop":
+        assert node._on_stop(Trigger.Request(), Trigger.Response()).success
+    else:
+        assert node._on_start(StartSession.Request(participant="P019"), StartSession.Response()).success
+    node._look()
+    (report,) = node._reports()
+    assert report.message == {"stop": "nothing is being recorded", "start": "recording"}[what]
+    noted = note_of(node, tmp_path).recall()
+    assert noted.is_stopped is (what == "stop")
+    assert what == "stop" or noted.card.participant == "P019"
+    shut_down(node)
+
+
+def test_what_was_going_on_a_day_ago_is_over(tmp_path, notes):
+    """Somebody left a terminal open over night, and starts a recorder in it again: another child may be there."""
+    GoingOn(tmp_path, "recorder_node").remember(make_session(tmp_path, "P017"))
+    age_notes(notes, 86_400)
+    assert GoingOn(tmp_path, "recorder_node").recall() is None
+    assert list(notes.iterdir()) == [], "nor is it kept fresh from now on"
+
+
+def test_that_somebody_stopped_it_holds_until_somebody_starts_it(tmp_path, notes):
+    GoingOn(tmp_path, "recorder_node").remember(None)
+    age_notes(notes, 86_400)
+    assert GoingOn(tmp_path, "recorder_node").recall().is_stopped
+
+
+def test_a_recorder_that_waited_long_before_it_asks_goes_on_all_the_same(tmp_path, notes):
+    """As for somebody who makes estimates."""
+    GoingOn(tmp_path, "recorder_node").remember(make_session(tmp_path, "P017"))
+    note = GoingOn(tmp_path, "recorder_node")
+    note._came_s -= 86_400  # and what was noted is as old
+    age_notes(notes, 86_400)
+    assert note.recall().card.participant == "P017"
+
+
+def test_who_records_keeps_its_note_fresh(ros, tmp_path, notes):
+    node = recorder_in_this_process(tmp_path)
+    age_notes(notes, 86_400)
+    node._look()
+    (note,) = notes.iterdir()
+    assert time.time() - note.stat().st_mtime < OLD_S
+    shut_down(node)
+
+
+def age_notes(notes, seconds: float) -> None:
+    for note in notes.iterdir():
+        os.utime(note, (time.time() - seconds,) * 2)
+
+
 def test_what_another_launch_was_doing_is_nobodys_any_more(tmp_path, notes):
     """Its parent is gone, so this is no second life of its recorder."""
     old = notes / "999999999-17-0123456789abcdef"
@@ -181,12 +265,37 @@ def test_a_session_that_waits_to_begin_can_be_taken_back(ros, tmp_path, monkeypa
     shut_down(node)
 
 
-def recorder_in_this_process(root):
+def recorder_in_this_process(root, before=None):
+    """Active. Before: the session of one that died."""
     told = {"sessions": str(root), "participant": "P017", "auto_start": True, "activates_itself": True}
     node = RecorderNode(parameter_overrides=[Parameter(name, value=value) for name, value in told.items()])
+    if before is not None:
+        note_of(node, root).remember(before)
     node.trigger_configure()
     node.trigger_activate()
     return node
+
+
+def note_of(node, root) -> GoingOn:
+    """What it leaves to the one after it, or finds of the one before."""
+    return GoingOn(root, f"{node.get_fully_qualified_name()} {node._told}")
+
+
+def test_a_session_that_cannot_begin_leaves_nothing_open(ros, tmp_path, monkeypatch):
+    """It is tried again every second, for as long as the disk is as it is."""
+
+    def fails(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    node = recorder_in_this_process(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        node._look()
+    assert len(os.listdir("/proc/self/fd")) == before
+    (report,) = node._reports()
+    assert "Input/output error" in report.message
+    shut_down(node)
 
 
 def test_a_launch_that_finds_no_room_begins_to_record_when_there_is(ros, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import resource
@@ -21,6 +22,7 @@ import zstandard
 from mcap.data_stream import RecordBuilder
 from mcap.reader import make_reader
 from mcap.records import Channel, Chunk, Message
+from mcap.writer import Writer
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 
@@ -35,6 +37,7 @@ from mmal_ros.session.bag_queue import BagQueue
 from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import SessionFolder, new_session
 from mmal_ros.session.salvage import ensure_readable
+from rigs.ros import wait_until
 
 START_NS = 1_790_000_000_000_000_000
 TOPICS = [bag_topic(topic, f"/mmal/{topic.name}") for topic in (*ALWAYS, *SEEN_AND_HEARD)]
@@ -305,6 +308,38 @@ def test_a_slow_disk_costs_messages_and_not_memory(folder, monkeypatch):
     assert numbers_in(folder) == list(range(50))
 
 
+def test_that_a_slow_disk_cost_messages_is_told_for_a_while(folder, monkeypatch):
+    monkeypatch.setattr(bag_queue, "BACKLOG", 50)
+    monkeypatch.setattr(bag_queue, "TOLD_S", 3600.0)
+    queue = BagQueue(folder.bag, TOPICS)
+    assert queue.problem == ""
+    queue_some(queue, 0, 80)
+    assert queue.problem == bag_queue.SLOW
+    queue_some(queue, 80, 100)
+    assert queue.dropped == 30, "what is told keeps nothing out"
+    monkeypatch.setattr(bag_queue, "TOLD_S", 0.1)
+    queue_some(queue, 100, 151)
+    wait_until(lambda: queue.problem == "", 20)
+    queue.close()
+    assert numbers_in(folder) == [*range(50), *range(80, 150)]
+
+
+@pytest.mark.parametrize("what", ["fsync", "flock"])
+def test_a_bag_that_cannot_begin_leaves_nothing_open(folder, monkeypatch, what):
+    """It is tried again every second, for as long as the disk is as it is."""
+
+    def fails(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(fcntl if what == "flock" else os, what, fails)
+    before = os.listdir("/proc/self/fd")
+    for _ in range(20):
+        with pytest.raises(SessionError, match="no bag can be written"):
+            BagWriter(folder.bag, TOPICS)
+        (folder.bag / BAG_FILE).unlink(missing_ok=True)
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_the_index_of_a_bag_names_every_chunk(folder, monkeypatch):
     """Some of them packed, some not yet."""
     monkeypatch.setattr(bag_index, "BLOCK_BYTES", 200)
@@ -351,3 +386,16 @@ def test_a_clip_that_was_being_written_is_not_left_behind(folder):
     (folder.path / LOCK_FILE).touch()  # the recorder's, which died
     restored(folder, content)
     assert [clip.name for clip in folder.clips.iterdir()] == ["16.mp4"]
+
+
+def test_a_cut_off_bag_of_another_recorder_is_one_sentence(folder: SessionFolder) -> None:
+    """ROS's own writes the quality of service in YAML."""
+    with (folder.bag / BAG_FILE).open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data")
+        channel = writer.register_channel("/chatter", "cdr", schema, {"offered_qos_profiles": "- history: 3"})
+        writer.add_message(channel, 1, b"", 1)
+        writer.finish()
+    with pytest.raises(SessionError, match=f"the bag of {folder.name} was cut off and cannot be mended: .* backup$"):
+        ensure_readable(folder)

@@ -299,6 +299,33 @@ def test_after_the_clock_was_set_back_only_the_new_time_counts(recorder: Recorde
     assert Film(recorder.clip()).at(6.5) > 60, "cut too early, at a time that is still to come"
 
 
+@pytest.mark.parametrize("back_s", [5, 3600])
+def test_a_clip_that_is_wanted_as_the_clock_is_set_back_shows_what_was_then(recorder: Recorder, back_s: float) -> None:
+    """Its end would come only with what is seen later, or never."""
+    before_s = float(back_s)
+    recorder.play(before_s, before_s + 6.2, flash_s=before_s + 5)
+    recorder.clips.cut(WINDOW, _ns(before_s + STAMP_S))
+    recorder.play(6.2, 6.2 + 9, flash_s=before_s + 8)
+    film = Film(recorder.clip())
+    assert film.flash_s == pytest.approx(3.0, abs=1 / PICTURES_HZ)
+    assert film.beep_s == pytest.approx(3.0, abs=0.02)
+    assert film.at(5.0) < 20, "what came when the clock was set back is not of its time"
+
+
+def test_a_clip_that_finds_nothing_at_the_end_is_said_to_be_lost(recorder: Recorder) -> None:
+    """As one that was flagged by a clock that was set back a moment ago."""
+    recorder.play(0, 6.2)
+    recorder.clips.cut(WINDOW, _ns(3600 + STAMP_S))
+    recorder.clips.close(ENCODING_S)
+    assert recorder.announced == [(WINDOW, None)]
+
+
+def test_where_nothing_was_ever_seen_or_heard_nothing_is_lost(recorder: Recorder) -> None:
+    recorder.clips.cut(WINDOW, _ns(STAMP_S))
+    recorder.clips.close(ENCODING_S)
+    assert recorder.announced == []
+
+
 def test_a_browser_plays_it_in_step(recorder: Recorder) -> None:
     """In real Chromium: the picture at a time is the one of then, and so is the sound."""
     recorder.play(0, 9.2, flash_s=5.0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mmal_ros.files import private_folder, replacing
+from mmal_ros.files import open_private, private_folder, replacing
 from mmal_ros.model_versions import rollback, use
 from mmal_ros.review.report import write_report
 from mmal_ros.session.bag import BagWriter
@@ -88,6 +88,19 @@ def test_a_file_is_private_while_it_is_still_written(tmp_path: Path) -> None:
     with careless(), replacing(tmp_path / "scores.csv") as scratch:
         assert stat.S_IMODE(scratch.stat().st_mode) == 0o600
         assert scratch.read_bytes() == b""
+
+
+def test_a_file_that_cannot_be_made_private_is_not_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system without rights of its own."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refused)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(PermissionError):
+        open_private(tmp_path / "file", os.O_WRONLY)
+    assert os.listdir("/proc/self/fd") == before
 
 
 CARELESS_PROGRAM = """

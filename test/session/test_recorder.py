@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,17 +19,20 @@ import jsonschema
 import numpy as np
 import pytest
 
-from mmal_ros.session import inflow, space
+from mmal_ros.session import bag_queue, inflow, space
 from mmal_ros.session import recorder as recorder_module
-from mmal_ros.session import store as store_module
 from mmal_ros.session.bag_metadata import BagTopic, is_complete
 from mmal_ros.session.card import CARD_NAME, SessionCard, SessionError, schema
+from mmal_ros.session.deletion import is_recording
 from mmal_ros.session.folder import SessionFolder, sessions_in
 from mmal_ros.session.recorder import OnDisk, SessionRecorder
 from mmal_ros.session.records import Flag, Privacy
+from mmal_ros.session.space import RESERVE_NAME
 from mmal_ros.session.store import SessionStore
 from rigs.ros import wait_until
 
+EMPTY = b"\0\1\0\0\0\0\0\0"
+"""A serialised string."""
 TOPICS = [BagTopic("/mmal/query", "std_msgs/msg/String", "string data\n")]
 ONLY_A_WRISTBAND = {"camera": "none", "microphone": "none", "wristband": "ble:E4"}
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -115,24 +121,92 @@ def test_what_is_said_again_after_a_restart_is_not_recorded_twice(recording):
     assert set(flags_in(recording.folder)) == {3, 4}
 
 
+@contextmanager
+def kept_by_another(folder: SessionFolder) -> Iterator[None]:
+    """Nobody else can write flags or labels meanwhile."""
+    with closing(sqlite3.connect(folder.labels, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+        other.execute("COMMIT")
+
+
 def test_a_flag_that_cannot_be_written_waits_and_is_not_acknowledged(tmp_path, monkeypatch):
     """Somebody else keeps the database to himself for longer than one waits."""
-    monkeypatch.setattr(store_module, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(recorder_module, "BUSY_TIMEOUT_S", 0.1)
     monkeypatch.setattr(recorder_module, "PERIOD_S", 0.1)
     recording = Recording(tmp_path)
     recording.recorder.flag(flag(1))
     recording.acknowledged(1)
-    other = sqlite3.connect(recording.folder.labels, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    recording.recorder.flag(flag(2))
-    wait_until(lambda: "flags wait to be written" in recording.recorder.problem, 10)
-    assert len(recording.heard) == 1
-    other.execute("COMMIT")
-    other.close()
+    with kept_by_another(recording.folder):
+        recording.recorder.flag(flag(2))
+        wait_until(lambda: "flags wait to be written" in recording.recorder.problem, 10)
+        assert len(recording.heard) == 1
     recording.acknowledged(2)
     assert recording.recorder.problem == ""
     recording.stop()
     assert set(flags_in(recording.folder)) == {1, 2}
+
+
+def test_who_keeps_the_database_to_himself_keeps_the_bag_from_nothing(recording):
+    recorder = recording.recorder
+    with kept_by_another(recording.folder):
+        recorder.flag(flag(1))
+        wait_until(lambda: "database is locked" in recorder.problem, 10)
+        written = recorder.bag.bytes_written
+        recorder.bag.add("/mmal/query", EMPTY, 1, 1)
+        wait_until(lambda: recorder.bag.bytes_written > written, 10)
+        assert (recording.folder.path / RESERVE_NAME).exists(), "it is not room that is missing"
+    recording.acknowledged(1)
+
+
+def test_who_keeps_the_database_to_himself_at_the_end_costs_neither_the_bag_nor_the_last_clip(tmp_path):
+    """And who gives it back while the clip is waited for costs nothing at all."""
+    recording = Recording(tmp_path, Privacy.CLIPS)
+    start_ns = recording.recorder.card.start_ns
+    see_and_hear(recording.recorder, 4.0, start_ns)
+    with kept_by_another(recording.folder):
+        recording.recorder.flag(Flag(5, start_ns + 3_000_000_000, "person", "", 1.0))
+        recording.recorder.stop()
+        wait_until(lambda: recording.folder.card().end is not None, 10)
+        assert is_complete(recording.folder.bag)
+        wait_until(recording.folder.clip_of(5).is_file, 10)
+    recording.recorder.join()
+    assert flags_in(recording.folder)[5].clip == "clips/5.mp4"
+    assert not is_recording(recording.folder)
+    assert [path for path in recording.folder.path.rglob(".*") if path.is_file()] == []
+
+
+@contextmanager
+def hanging_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever waits for something to be on disk does so until this ends, as on a stick or a server that hangs."""
+    answers, real = threading.Event(), os.fsync
+
+    def hang(descriptor: int) -> None:
+        answers.wait(60)
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", hang)  # the kernel's own cannot be made to hang without a device of one's own
+        try:
+            yield
+        finally:
+            answers.set()
+
+
+def test_a_disk_that_hangs_is_told_and_then_what_it_cost_and_then_it_is_well_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(bag_queue, "BACKLOG", 50)
+    monkeypatch.setattr(bag_queue, "TOLD_S", 5.0)
+    recording = Recording(tmp_path)
+    recorder = recording.recorder
+    with hanging_disk(monkeypatch):
+        wait_until(lambda: recorder.problem == recorder_module.NO_ANSWER, 20)
+        for _ in range(60):
+            recorder.bag.add("/mmal/query", EMPTY, 1, 1)
+        assert recorder.bag.dropped >= 10
+    wait_until(lambda: recorder.problem == bag_queue.SLOW, 20)
+    wait_until(lambda: recorder.problem == "", 20)
+    recording.stop()
+    assert is_complete(recording.folder.bag)
 
 
 @pytest.mark.parametrize("what", ["number", "text", "nothing"])
