@@ -130,6 +130,8 @@ def _extractor(settings: VisionSettings) -> VisionExtractor:
         from mmal_ros.features.vision import VisionExtractor
     except ModuleNotFoundError as error:
         raise SourceError(f"a camera needs the package '{error.name}'; try: mmal doctor") from error
+    except ImportError as error:  # it does not fit the machine, and never will: no other process is to try
+        raise SourceError(f"what a camera needs cannot be loaded: {error}; try: mmal doctor") from error
     return VisionExtractor(pose_every=settings.pose_every)
 
 

@@ -25,7 +25,7 @@ ORDER = (
     {"models"},
     {"engagement", "window_stream", "model_versions"},
     {"pipeline", "extraction"},
-    {"offline", "recorded_windows", "vision_child"},
+    {"offline", "recorded_windows", "vision_child", "newest_picture"},
     {"vision_process"},
     {"session"},
     {"nodes", "training", "review"},

@@ -159,7 +159,8 @@ class Graph:
             ends.callback(self._executor.shutdown)
             if hasattr(self, "listener"):
                 ends.callback(self.listener.destroy_node)
-            for node in self._nodes:
+            # The last of these ends first: a session is whole before a sensor takes its time, or hangs in its driver.
+            for node in sorted(self._nodes, key=lambda node: isinstance(node, RecorderNode)):
                 ends.callback(shut_down, node)
             ends.callback(gc.unfreeze)
             self._stop.set()

@@ -12,6 +12,7 @@ from mmal_ros.nodes import graph as graph_module
 from mmal_ros.nodes.graph import Graph, GraphError, GraphSettings
 from mmal_ros.nodes.spinning import shut_down
 from mmal_ros.sensors.specs import Sensor
+from mmal_ros.session.folder import sessions_in
 from rigs.model_sets import write_model_set
 from rigs.ros import wait_until
 
@@ -62,6 +63,27 @@ def test_a_node_that_fails_to_end_keeps_no_other_from_it(models, monkeypatch):
     with pytest.raises(RuntimeError, match="it will not end"), Graph(settings, lambda message: None):
         pass
     assert ended == ["e4_node", "engagement_node"]
+
+
+def test_a_session_is_whole_before_a_sensor_is_ended(models, tmp_path, monkeypatch):
+    """A sensor may take its time, or hang in its driver."""
+    whole = []
+
+    def end(node):
+        if node.get_name() == "e4_node":
+            whole.extend(session.card().end is not None for session in sessions_in(tmp_path / "sessions"))
+        shut_down(node)
+
+    monkeypatch.setattr(graph_module, "shut_down", end)
+    recorder = {"participant": "P017", "auto_start": True, "privacy": "features_only"}
+    settings = GraphSettings(
+        sources={Sensor.WRISTBAND: "synthetic"},
+        engagement={"model": models},
+        recorder={"sessions": str(tmp_path / "sessions"), **recorder},
+    )
+    with Graph(settings, lambda message: None) as graph:
+        assert graph.session is not None
+    assert whole == [True]
 
 
 @pytest.mark.parametrize(

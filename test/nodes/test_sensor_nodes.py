@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
+from subprocess import Popen
 
 import numpy as np
+import psutil
 import pytest
-from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.msg import State, Transition
 from sensor_msgs.msg import Image
 
 from mmal_msgs.msg import SessionStatus
 from mmal_ros.datatypes import Modality
 from mmal_ros.features.names import SIZES
 from mmal_ros.nodes.conversions import to_ns, to_time
-from mmal_ros.nodes.topics import DIAGNOSTICS, FEATURES, IMAGE, SESSION_STATUS, SIGNALS, camera_topic
+from mmal_ros.nodes.topics import DIAGNOSTICS, ENGAGEMENT, FEATURES, IMAGE, SESSION_STATUS, SIGNALS, camera_topic
 from rigs.ros import message_of, node_process, participant, values_of, wait_until
 
 ROBOT_CAMERA = "/camera/front/image_raw"
@@ -25,6 +29,14 @@ TRUSTED = 0.6
 def ros():
     with participant() as someone:
         yield someone
+
+
+def vision_of(node: Popen[str]) -> psutil.Process | None:
+    """The process in which a camera_node sees; None: there is none at the moment."""
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(node.pid).children(recursive=True)
+        return next((child for child in children if "spawn_main" in str(child.cmdline())), None)
+    return None
 
 
 def test_a_video_becomes_face_and_body_features(ros, shared_data):
@@ -106,6 +118,17 @@ def test_a_library_that_cannot_be_loaded_is_named_with_the_remedy(ros, monkeypat
     assert "Traceback" not in log
 
 
+def test_a_library_of_the_vision_process_that_cannot_be_loaded_is_named(ros, monkeypatch, tmp_path):
+    """It is no process that died: another one would not do better. Its stand-in is a MediaPipe."""
+    (tmp_path / "mediapipe.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with node_process("camera_node", source="synthetic") as process:
+        assert not ros.change_state("camera_node", Transition.TRANSITION_CONFIGURE)
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert "what a camera needs cannot be loaded: libGL.so.1: cannot open shared object file; try: mmal doctor" in log
+
+
 def test_a_camera_does_not_pretend_to_know_simulated_time(ros):
     with node_process("camera_node", source="synthetic", use_sim_time=True) as process:
         assert not ros.change_state("camera_node", Transition.TRANSITION_CONFIGURE)
@@ -116,20 +139,28 @@ def test_a_camera_does_not_pretend_to_know_simulated_time(ros):
 
 def test_a_killed_vision_process_is_started_again(ros):
     """The vision process dies in the middle of a session: said within two seconds, and the face comes back."""
-    import psutil
-
     faces, diagnostics = ros.listen(FEATURES[Modality.FACE]), ros.listen(DIAGNOSTICS)
     with node_process("camera_node", source="synthetic") as node:
         ros.activate("camera_node")
         wait_until(lambda: len(faces) > 5, 60)
-        vision = next(
-            child for child in psutil.Process(node.pid).children(recursive=True) if "spawn_main" in str(child.cmdline())
-        )
-        vision.kill()
+        vision_of(node).kill()
         wait_until(lambda: "starting it again" in message_of(diagnostics, "camera"), 10)
         count = len(faces)
         wait_until(lambda: len(faces) > count + 20, 60)
         wait_until(lambda: message_of(diagnostics, "camera") == "streaming", 10)
+
+
+@pytest.mark.parametrize("when", ["as it loads", "as it waits"])
+def test_a_vision_process_that_is_killed_before_anybody_estimates_is_started_again(ros, when):
+    """As under a launch: the node activates itself when somebody estimates, and nobody would do that again."""
+    faces = ros.listen(FEATURES[Modality.FACE])
+    with node_process("camera_node", source="synthetic", activates_itself=True) as node:
+        wait_until(lambda: vision_of(node), 60)
+        if when == "as it waits":
+            wait_until(lambda: ros.state("camera_node") == State.PRIMARY_STATE_INACTIVE, 60)
+        vision_of(node).kill()
+        ros.node.create_publisher(ENGAGEMENT.type, ENGAGEMENT.name, ENGAGEMENT.qos)
+        wait_until(lambda: len(faces) > 5, 60)
 
 
 def test_another_childs_session_has_another_neutral_face(ros):
