@@ -84,6 +84,8 @@ class DataSet:
     """False: `times_s` only numbers the rows of a file that lost its times, so no label may be spread in it."""
     feature_sets: Mapping[Modality, str] = field(default_factory=dict)
     """Key of `features.names.FEATURE_SETS` of each modality whose features the live extractors make."""
+    labelled: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    """Of recorded sessions, by person and session: the end of every labelled window, in ns since the epoch."""
 
     def __post_init__(self) -> None:
         """Check what everything else relies on; raises DataError."""

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 
+LEARNED_FROM = "learned_from"
+"""In the card of a model set, under `training`: the end of every labelled window, in ns, by recorded session."""
 SOFTWARE = ("mmal_ros", "numpy", "scipy", "torch", "scikit-learn", "scikit-activeml", "pyarrow", "joblib", "ray")
 
 

@@ -24,7 +24,7 @@ from mmal_ros.training.devices import check_device
 from mmal_ros.training.export.measure import measured
 from mmal_ros.training.export.model_sets import About, Trained, of_group, write_model_set
 from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group, folds_of
-from mmal_ros.training.group.windows import heard_modalities
+from mmal_ros.training.group.windows import heard_modalities, thinned
 from mmal_ros.training.people import DataError, DataSet, PersonWindows
 from mmal_ros.training.policy.algorithm_groups import GroupTraining
 from mmal_ros.training.policy.policies import BUDGET, learned_control, policy_training
@@ -134,7 +134,8 @@ def _fidelity(people: Sequence[PersonWindows], plan: Plan, workshop: Workshop) -
 
 def _networks(people: Sequence[PersonWindows], settings: GroupSettings) -> int:
     """How many networks a group takes."""
-    return len(heard_modalities(people)) * (1 + len(folds_of(len(people), settings.folds)))
+    kept = [thinned(person, settings.windows_per_person) for person in people]
+    return len(heard_modalities(kept)) * (1 + len(folds_of(len(people), settings.folds)))
 
 
 LEARN = {"product": _product, FIDELITY: _fidelity}
@@ -168,6 +169,9 @@ def _about(data: DataSet, plan: Plan, people: Sequence[PersonWindows]) -> About:
         "command": plan.command,
         "software": provenance.software(),
     }
+    if data.labelled:
+        sessions = [data.labelled.get(person.code, {}) for person in people]
+        training[provenance.LEARNED_FROM] = {name: list(ends) for of in sessions for name, ends in of.items()}
     return About(plan.purpose, data.feature_sets, training, parent=plan.parent)
 
 

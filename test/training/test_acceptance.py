@@ -121,7 +121,7 @@ def test_what_the_model_in_use_knows_by_heart_is_not_compared_but_learned_from(
     for taught in learned:
         assert set(range(0, 30, 2)) <= set(taught.tolist())
     few = judge(group, her, rows, right_by_heart, QUICK, 0.0, seed=0, known=rows < 50)
-    assert few.reason == "5 labels that the model in use has not learned from; 8 are needed to compare"
+    assert few.reason == "5 labels that were not learned from before; 8 are needed to compare"
 
 
 @pytest.mark.parametrize(
@@ -141,3 +141,33 @@ def test_macro_f1_by_hand() -> None:
     """Class 0: 2 of 3 found, none claimed wrongly: 4/5. Class 1: its only one found, one claimed wrongly: 2/3."""
     assert score(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])).f1_present == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert score(np.array([0, 1]), np.array([NOBODY, NOBODY])).f1_present == 0.0
+
+
+def test_no_label_speaks_for_what_is_held_out(
+    group: GroupModel, her: PersonWindows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The product spreads labels over the windows around them, but not over those held out and their near copies."""
+    import mmal_ros.training.person.personalise as module
+
+    lessons: list[np.ndarray] = []
+    real = module._lesson
+
+    def spy(weights: np.ndarray, labelled: np.ndarray, most: int) -> object:
+        lesson = real(weights, labelled, most)
+        lessons.append(lesson[0])
+        return lesson
+
+    monkeypatch.setattr(module, "_lesson", spy)
+    rows, gap_s = np.arange(0, 60, 3), 2.0
+    slow = replace(group, persistence_s=20.0)
+    judge(slow, her, rows, her.labels[rows], replace(QUICK, spreads=True), gap_s, seed=0)
+    assert len(lessons) == 4
+    for part, learned in zip([rows[i::4] for i in range(4)], lessons, strict=True):
+        assert len(learned) > len(rows) - len(part), "labels speak for others, too"
+        assert np.abs(her.times_s[learned][:, None] - her.times_s[part]).min() > gap_s
+
+
+def test_the_reason_names_what_a_constant_answer_gets(group: GroupModel, her: PersonWindows) -> None:
+    rows = np.arange(2, 60, 3)
+    verdict = judge(group, her, rows, np.full(len(rows), NOBODY), QUICK, gap_s=0.0, seed=0)
+    assert verdict.reason.endswith(f", always giving the commonest answer {verdict.constant:.2f}")

@@ -41,6 +41,13 @@ def test_everybody_with_labels_that_count_is_in_it(data: DataSet) -> None:
     assert set(data.feature_sets) == set(data.modalities)
 
 
+def test_it_tells_which_windows_of_whom_were_labelled(folder: Path, data: DataSet) -> None:
+    """For the card of a group: no label that it has learned from can tell whether a child's own model is better."""
+    names = {code: sorted(path.name for path in folder.glob(f"*_{code}_*")) for code in data.codes}
+    assert {code: sorted(sessions) for code, sessions in data.labelled.items()} == names
+    assert [len(ends) for ends in data.labelled["P001"].values()] == [10, 10]
+
+
 def test_the_labels_are_those_that_were_given(data: DataSet) -> None:
     assert data.people[1].labels.tolist() == [int(level_at(2, end_s - 1)) for end_s in range(5, 55, 5)]
 

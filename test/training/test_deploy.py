@@ -12,7 +12,7 @@ import pytest
 
 from mmal_ros.datatypes import Modality
 from mmal_ros.engagement import EngagementEstimator
-from mmal_ros.model_card import ModelError, read_card
+from mmal_ros.model_card import ModelError, read_card, write_card
 from mmal_ros.model_versions import current, rollback, use, versions
 from mmal_ros.models import load_model_set
 from mmal_ros.paths import find_model
@@ -147,10 +147,24 @@ def test_back_again_and_again_ends_at_the_group(request_, first):
 def test_labels_that_the_model_in_use_knows_by_heart_prove_nothing(request_, first):
     """Asked again without new labels: nothing can be compared, and nothing changes."""
     again = deploy(request_)
-    assert again.verdict.reason == "0 labels that the model in use has not learned from; 8 are needed to compare"
+    assert again.verdict.reason == "0 labels that were not learned from before; 8 are needed to compare"
     assert (again.version, again.current) == ("2", "1")
     assert read_card(request_.folder / "2").accepted is None
     assert read_card(request_.folder / "2").metrics["after"] is None
+
+
+def test_labels_that_the_group_has_learned_from_prove_nothing_either(request_, group, tmp_path):
+    """Trained on all children of the clinic, this one too; labels within the gap of those are as good as known."""
+    shutil.copytree(group, tmp_path / "all" / "1")
+    card = read_card(tmp_path / "all" / "1")
+    session = deploy_module.sessions_of("P017", request_.sessions_root)[0]
+    start_ns = session.card().start_ns
+    learned = [start_ns + round((end_s + 0.2) * 1e9) for end_s in EVERY_8_S[:10]]
+    card.training["learned_from"] = {session.name: learned, "2026-11-20_P018_01": [start_ns]}
+    write_card(tmp_path / "all" / "1", card)
+    found = deploy(replace(request_, group=str(tmp_path / "all" / "1")))
+    assert found.verdict.reason == "5 labels that were not learned from before; 8 are needed to compare"
+    assert (found.switched, found.current) == (False, found.current)
 
 
 def test_after_the_next_session_its_labels_decide(request_, first):

@@ -14,7 +14,7 @@ from mmal_ros.datatypes import Modality
 from mmal_ros.training.group import store as group_store
 from mmal_ros.training.group.models import GroupModel, GroupSettings, fit_group
 from mmal_ros.training.group.store import stored_group
-from mmal_ros.training.group.windows import FEATURE_FUSION, joined
+from mmal_ros.training.group.windows import FEATURE_FUSION, heard_modalities, joined
 from mmal_ros.training.people import PersonWindows
 from mmal_ros.training.person.personalise import group_only
 from rigs.made_people import deaf_to, person
@@ -219,3 +219,11 @@ def test_other_data_people_settings_or_seeds_are_another_group(people: list[Pers
     ):
         stored_group(*changed, folder=tmp_path)
         assert len(list(tmp_path.iterdir())) == number + 1
+
+
+def test_a_modality_that_was_heard_for_a_moment_only_may_be_in_no_window_learned_from() -> None:
+    """Of long recordings only some windows are learned from; there is no classifier of what none of them has."""
+    people = [deaf_to(person(code, seed, count=200), PHYSIOLOGY) for seed, code in enumerate(CODES)]
+    people[0].mask[PHYSIOLOGY][1:3] = 1
+    assert heard_modalities(people) == [FACE, PHYSIOLOGY]
+    assert list(fit_group(people, SETTINGS, seed=0).networks) == [FACE]

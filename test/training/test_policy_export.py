@@ -64,6 +64,14 @@ def test_where_the_vote_was_always_right_nobody_is_asked() -> None:
     np.testing.assert_allclose(always(torch.from_numpy(states)).numpy(), np.full((50, 1), 0.99), atol=1e-6)
 
 
+def test_where_one_persons_votes_are_all_wrong_and_there_is_one_other_the_share_is_the_answer() -> None:
+    """Whoever holds out the second can learn nothing from the first."""
+    states = np.random.default_rng(0).random((50, 16), dtype=np.float32)
+    right = np.concatenate([np.zeros(25, bool), np.arange(25) % 2 == 0])
+    found = fit_vote_right(states, right, np.repeat([0, 1], 25))
+    np.testing.assert_allclose(found(torch.from_numpy(states)).numpy(), np.full((50, 1), 0.26), atol=1e-6)
+
+
 def test_a_graph_that_does_not_compute_what_the_policy_computes_is_not_written(tmp_path: Path) -> None:
     network = QNetwork(16, QForm.MLP)
     with torch.no_grad():

@@ -18,8 +18,8 @@ from mmal_ros.session.card import SessionError
 from mmal_ros.session.folder import SessionFolder, sessions_in
 from mmal_ros.session.reading import read_features
 from mmal_ros.training.data.cutting import GAP_S
-from mmal_ros.training.data.labelled_sessions import counts, labelled_windows
-from mmal_ros.training.people import DataError, DataSet, PersonWindows
+from mmal_ros.training.data.labelled_sessions import LabelledWindows, counts, labelled_windows
+from mmal_ros.training.people import DataError, DataSet
 
 
 def load(folder: Path) -> DataSet:
@@ -32,18 +32,23 @@ def load(folder: Path) -> DataSet:
     for session in sessions_in(folder):
         by_code.setdefault(_card(session), []).append(session)
     feature_sets = _feature_sets(session for sessions in by_code.values() for session in sessions if _counts(session))
-    people, repairs = [], []
+    people, repairs, labelled = [], [], {}
     for code, sessions in sorted(by_code.items()):
         try:
-            people.append(_person(code, sessions, feature_sets))
+            found = _labelled(code, sessions, feature_sets)
         except SessionError as error:
             repairs.append(f"{code} is left out: {error}")
+            continue
+        people.append(found.windows.take(found.labelled))
+        labelled[code] = found.learned_from()
     if not people:
         raise DataError(f"{folder}: no label counts in any session; label some with `mmal review`")
     features = {modality: FEATURE_SETS[name][1] for modality, name in feature_sets.items()}
     source = f"sessions recorded and labelled with this software, {folder.name}"
     return DataSet(
-        folder.name, source, CLASSES, features, tuple(people), GAP_S, tuple(repairs), feature_sets=feature_sets
+        *(folder.name, source, CLASSES, features, tuple(people), GAP_S, tuple(repairs)),
+        feature_sets=feature_sets,
+        labelled=labelled,
     )
 
 
@@ -61,10 +66,9 @@ def _counts(session: SessionFolder) -> bool:
         raise DataError(str(error)) from error
 
 
-def _person(code: str, sessions: Sequence[SessionFolder], feature_sets: dict[Modality, str]) -> PersonWindows:
+def _labelled(code: str, sessions: Sequence[SessionFolder], feature_sets: dict[Modality, str]) -> LabelledWindows:
     ordered = sorted(sessions, key=lambda session: session.card().start_ns)
-    found = labelled_windows(ordered, feature_sets, AgreementRule(), code)
-    return found.windows.take(found.labelled)
+    return labelled_windows(ordered, feature_sets, AgreementRule(), code)
 
 
 def _feature_sets(sessions: Iterable[SessionFolder]) -> dict[Modality, str]:

@@ -105,7 +105,7 @@ def fit_group(
     persons = [standardised(person, scale_of([person]) if settings.centred else scale) for person in kept]
     if len(persons) == 1:
         persons = [persons[0].take(rows) for rows in np.array_split(np.arange(len(persons[0])), 2)]
-    names = [*heard_modalities(people), *([FEATURE_FUSION] if fused else [])]
+    names = [*heard_modalities(kept), *([FEATURE_FUSION] if fused else [])]
     folds = folds_of(len(persons), settings.folds)
     networks, logits = {}, {}
     for number, name in enumerate(names):

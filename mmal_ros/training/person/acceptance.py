@@ -1,9 +1,10 @@
 """Whether a personalised model may replace the one in use: only if it is better on labels that it has not seen.
 
 The labelled windows are dealt out in turn, in the order of time, to a few parts. For each, a candidate is trained on
-the labels of the others, without those that are near copies of what is held out, and answers the part. All answers
-together are compared with those of the model in use on the same windows. What the model in use has learned from is
-never held out: it knows those answers by heart.
+the labels of the others, without those that are near copies of what is held out, and answers the part; nor does a
+label speak for an unlabelled window that is such a copy. All answers together are compared with those of the model in
+use on the same windows. What the model in use, or the group, has learned from is never held out: they know those
+answers by heart.
 
 Parts that were stretches of time instead would refuse what is better: where engagement comes in long blocks, the class
 of a stretch is one that the candidate never saw (benchmarks/acceptance.py; docs/results.md).
@@ -12,6 +13,7 @@ of a stretch is one that the candidate never saw (benchmarks/acceptance.py; docs
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,30 +65,40 @@ def judge(
         labelled: (B,) rows of the pool.
         in_use: (B,) levels that the model in use answers there, -1 where it has no answer.
         settings: how candidates are personalised.
-        gap_s: labels closer in time to what is held out are not learned from.
+        gap_s: windows as close in time to what is held out are not learned from.
         seed: of the candidates.
-        known: (B,) labels that the model in use has learned from; None: it has learned from none.
+        known: (B,) labels that the model in use, or the group, has learned from; None: they have learned from none.
         jobs: as in `personalise`.
     """
     order = np.argsort(pool.times_s[labelled], kind="stable")
     labelled, in_use = labelled[order], in_use[order]
     fresh = np.arange(len(labelled)) if known is None else np.flatnonzero(~known[order])
     if len(fresh) < FEWEST_LABELS:
-        new = " that the model in use has not learned from" if known is not None and known.any() else ""
+        new = " that were not learned from before" if known is not None and known.any() else ""
         return _refused(f"{len(fresh)} labels{new}; {FEWEST_LABELS} are needed to compare")
     held_out = [fresh[part::PARTS] for part in range(PARTS)]
-    learned = [_away_from(pool, labelled, part, gap_s) for part in held_out]
+    near = [near_in_time(pool.times_s, pool.times_s[labelled[part]], gap_s) for part in held_out]
+    learned = [labelled[~copies[labelled]] for copies in near]
     usable = [i for i, rows in enumerate(learned) if len(rows)]
     if not usable:
         return _refused(f"all labels are within {gap_s:g} s of one another, so none can be held out")
     fewer = replace(settings, most_windows=settings.most_windows * (PARTS - 1) // PARTS)  # as many for each label
-    candidates = personalise(group, pool, [learned[i] for i in usable], fewer, seed, jobs=jobs)
+    unseen = [np.flatnonzero(near[i]) for i in usable]
+    candidates = personalise(group, pool, [learned[i] for i in usable], fewer, seed, jobs=jobs, unseen=unseen)
     tested = np.concatenate([held_out[i] for i in usable])
     answers = [candidates.opinions(pool.take(labelled[held_out[i]])).levels[run] for run, i in enumerate(usable)]
     truth = pool.labels[labelled[tested]]
     before, after = score(truth, in_use[tested]), score(truth, np.concatenate(answers))
     always = constant(truth, majority(truth))
     return _verdict(before.f1_present, after.f1_present, always.f1_present, len(tested))
+
+
+def near_in_time(times: NDArray[Any], others: NDArray[Any], gap: float) -> NDArray[np.bool_]:
+    """(N,) whether a time is no more than `gap` away from any of `others`, in the same unit."""
+    if not len(others):
+        return np.zeros(len(times), bool)
+    near: NDArray[np.bool_] = np.abs(times[:, None] - others).min(axis=1) <= gap
+    return near
 
 
 def gap_between(group: GroupModel) -> float:
@@ -97,19 +109,11 @@ def gap_between(group: GroupModel) -> float:
     return min(GAP_S, group.persistence_s)
 
 
-def _away_from(
-    pool: PersonWindows, labelled: NDArray[np.int64], part: NDArray[np.int64], gap_s: float
-) -> NDArray[np.int64]:
-    """The labelled rows that are not held out, and not within `gap_s` of one that is."""
-    distances = np.abs(pool.times_s[labelled][:, None] - pool.times_s[labelled[part]]).min(axis=1)
-    kept: NDArray[np.int64] = labelled[(distances > gap_s) & ~np.isin(np.arange(len(labelled)), part)]
-    return kept
-
-
 def _verdict(before: float, after: float, always: float, labels: int) -> Verdict:
     better = after > before
     words = "better" if better else "not better"
-    reason = f"{words} on {labels} held-out labels: macro-F1 {after:.2f}, the model in use has {before:.2f}"
+    beside = f"the model in use has {before:.2f}, always giving the commonest answer {always:.2f}"
+    reason = f"{words} on {labels} held-out labels: macro-F1 {after:.2f}, {beside}"
     return Verdict(better, reason, before, after, always, labels)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmal_ros.datatypes import Level, Modality
+from mmal_ros.datatypes import NANOSECONDS_PER_SECOND, Level, Modality
 from mmal_ros.model_versions import current, next_version, use
 from mmal_ros.models import ModelSet, load_model_set
 from mmal_ros.paths import model_folders
@@ -24,12 +24,11 @@ from mmal_ros.training.export.measure import estimates_of, levels_of
 from mmal_ros.training.export.model_sets import About, of_person, write_model_set
 from mmal_ros.training.group.models import GroupModel
 from mmal_ros.training.people import PersonWindows
-from mmal_ros.training.person.acceptance import FEWEST_LABELS, Verdict, gap_between, judge
+from mmal_ros.training.person.acceptance import FEWEST_LABELS, Verdict, gap_between, judge, near_in_time
 from mmal_ros.training.person.participant_folder import alone_in, group_to_start_from, installed, make_files_private
 from mmal_ros.training.person.personalise import PRODUCT, personalise
+from mmal_ros.training.provenance import LEARNED_FROM
 
-LEARNED_FROM = "learned_from"
-"""In the card, under `training`: the end of every labelled window, by session."""
 DIGITS = 3
 JOBS = 2
 """FACE has about as many weights as the other three modalities together, so more threads gain nothing."""
@@ -104,7 +103,7 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
         tell(steps - 3, steps, f"comparing with the model in use, on {len(found.labelled)} labels")
         in_use = load_model_set(request.folder)
         gap_s = gap_between(group)
-        verdict = _compared(group, start.card.feature_sets, in_use, found, gap_s, request.seed)
+        verdict = _compared(group, start, in_use, found, gap_s, request.seed)
         tell(steps - 2, steps, f"learning from {len(found.labelled)} labels")
         learned = personalise(group, found.windows, [found.labelled], PRODUCT, request.seed, jobs=JOBS)
         tell(steps - 1, steps, "writing the model set")
@@ -127,22 +126,26 @@ def deploy(request: Request, tell: Tell = lambda done, of, what: None) -> Deploy
 
 
 def _compared(
-    group: GroupModel,
-    recorded: Mapping[Modality, str],
-    in_use: ModelSet,
-    found: LabelledWindows,
-    gap_s: float,
-    seed: int,
+    group: GroupModel, start: ModelSet, in_use: ModelSet, found: LabelledWindows, gap_s: float, seed: int
 ) -> Verdict:
+    recorded = start.card.feature_sets
     levels = _levels(in_use, found.windows.take(found.labelled), recorded)
-    learned = {name: set(ends) for name, ends in in_use.card.training.get(LEARNED_FROM, {}).items()}
-    blocks, ends_ns = found.windows.blocks[found.labelled].tolist(), found.ends_ns[found.labelled].tolist()
-    pairs = zip([found.sessions[block] for block in blocks], ends_ns, strict=True)
-    known = np.array([end_ns in learned.get(name, ()) for name, end_ns in pairs])
+    known = _known(found, [start, in_use], gap_s)
     verdict = judge(group, found.windows, found.labelled, levels, PRODUCT, gap_s, seed, known, JOBS)
     missing = ", ".join(sorted(_missing_to(in_use, recorded)))
     without = f"; it was asked without {missing}, of which the new one hears other features or none"
     return replace(verdict, reason=verdict.reason + without) if missing and verdict.labels else verdict
+
+
+def _known(found: LabelledWindows, sets: Sequence[ModelSet], gap_s: float) -> NDArray[np.bool_]:
+    """(B,) labels that one of the sets has learned from, or from one as near as `gap_s`."""
+    blocks, ends_ns = found.windows.blocks[found.labelled], found.ends_ns[found.labelled]
+    known = np.zeros(len(ends_ns), bool)
+    for block, name in enumerate(found.sessions):
+        learned = [end for models in sets for end in models.card.training.get(LEARNED_FROM, {}).get(name, ())]
+        here = blocks == block
+        known[here] = near_in_time(ends_ns[here], np.array(learned, np.int64), gap_s * NANOSECONDS_PER_SECOND)
+    return known
 
 
 def _levels(models: ModelSet, windows: PersonWindows, recorded: Mapping[Modality, str]) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ from mmal_ros.training.people import PersonWindows, evenly
 from mmal_ros.window_vectors import Scale, window_vectors
 
 Rows = NDArray[np.int64]
+NOTHING: Rows = np.empty(0, np.int64)
 LEAST_WEIGHT = 0.02
 """A label that says less than this of another window says nothing of it."""
 
@@ -137,6 +138,7 @@ def personalise(
     seed: int,
     device: str = "cpu",
     jobs: int = 1,
+    unseen: Sequence[Rows] | None = None,
 ) -> Personalised:
     """Learn from each of G choices of labelled windows.
 
@@ -148,10 +150,12 @@ def personalise(
         seed: of the trees, and of the order of windows where there are batches.
         device: where the networks learn, `cpu` or `cuda`; the trees are always on the CPU.
         jobs: modalities that learn at the same time, each in one thread; the result is the same, bit by bit.
+        unseen: G times rows for which no label speaks, however near it is; None: labels speak for all.
     """
     torch.set_num_threads(1)
     scale = group.scale_of(pool)
-    lessons = _lessons(pool, chosen, group.persistence_s if settings.spreads else 0.0, settings.most_windows)
+    persistence = group.persistence_s if settings.spreads else 0.0
+    lessons = _lessons(pool, chosen, unseen or [NOTHING] * len(chosen), persistence, settings.most_windows)
     person = standardised(pool, scale)
     runs = len(chosen) if settings.epochs else 1
     networks = {
@@ -180,9 +184,16 @@ Lesson = tuple[Rows, Rows, FloatArray]
 """Rows of the pool, the class that each speaks for, and with which weight (0-1]: (n,) each."""
 
 
-def _lessons(pool: PersonWindows, chosen: Sequence[Rows], persistence: float, most: int) -> list[Lesson]:
+def _lessons(
+    pool: PersonWindows, chosen: Sequence[Rows], unseen: Sequence[Rows], persistence: float, most: int
+) -> list[Lesson]:
     """What each run learns from."""
-    return [_lesson(spread(pool.times_s, rows, pool.labels[rows], persistence), rows, most) for rows in chosen]
+    lessons = []
+    for rows, hidden in zip(chosen, unseen, strict=True):
+        weights = spread(pool.times_s, rows, pool.labels[rows], persistence)
+        weights[np.setdiff1d(hidden, rows)] = 0
+        lessons.append(_lesson(weights, rows, most))
+    return lessons
 
 
 def _lesson(weights: FloatArray, labelled: Rows, most: int) -> Lesson:

@@ -58,7 +58,8 @@ def fit_vote_right(states: FloatArray, right: NDArray[np.bool_], people: NDArray
         right: (N,).
         people: (N,) whose window it is. Calibrated (Platt 1999) on people that the regression has not seen.
 
-    A vote that is never or always right has nothing to be told by: then p is that share, just inside 0-1.
+    A vote that is never or always right, be it only of the people learned from when others are held out, has nothing
+    to be told by: then p is the share of all, just inside 0-1.
 
     Raises:
         ValueError: fewer than two people.
@@ -67,19 +68,22 @@ def fit_vote_right(states: FloatArray, right: NDArray[np.bool_], people: NDArray
     if count < 2:
         raise ValueError(f"{count} people; expected two at least, so that p is calibrated on somebody else")
     if len(np.unique(right)) < 2:
-        return _constant(states.shape[1], float(np.clip(right.mean(), EDGE, 1 - EDGE)))
+        return _constant(states.shape[1], right)
     regression = LogisticRegression(C=REGULARISATION, max_iter=MOST_STEPS)
     products = PolynomialFeatures(2, include_bias=False)
     pipeline = make_pipeline(StandardScaler(), products, StandardScaler(), regression)
     folds = list(GroupKFold(min(FOLDS, count)).split(states, right, people))
+    if any(len(np.unique(right[others])) < 2 for others, _ in folds):
+        return _constant(states.shape[1], right)
     fitted = CalibratedClassifierCV(pipeline, method="sigmoid", cv=folds, ensemble=False)
     (only,) = fitted.fit(states.astype(np.float64), right).calibrated_classifiers_
     (platt,) = only.calibrators
     return _as_module(only.estimator, slope=-platt.a_, offset=-platt.b_)
 
 
-def _constant(size: int, probability: float) -> VoteRight:
+def _constant(size: int, right: NDArray[np.bool_]) -> VoteRight:
     """The same probability for every state."""
+    probability = float(np.clip(right.mean(), EDGE, 1 - EDGE))
     nothing = np.zeros(size + size * (size + 1) // 2, np.float32)
     offset = float(np.log(probability / (1 - probability)))
     return VoteRight(np.zeros(size, np.float32), np.ones(size, np.float32), nothing, offset)
