@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from os.path import isfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +23,7 @@ from mmal_ros.files import open_private
 from mmal_ros.model_card import CARD_NAME, CURRENT_NAME, ModelCard, ModelError, make_current, read_card
 from mmal_ros.models import load_model_set
 from mmal_ros.paths import model_folders, path_of, personal_models_folder
-from mmal_ros.wording import unknown
+from mmal_ros.wording import unknown, why
 
 HISTORY_NAME = "history"
 LOCK_NAME = ".lock"
@@ -159,7 +160,7 @@ def _names(folder: Path) -> list[str]:
     """Versions by name; hidden folders are not finished."""
     if not folder.is_dir():
         return []
-    names = [p.name for p in folder.iterdir() if not p.name.startswith(".") and (p / CARD_NAME).is_file()]
+    names = [p.name for p in folder.iterdir() if not p.name.startswith(".") and isfile(p / CARD_NAME)]
     return sorted(names, key=lambda name: (name.isdigit(), int(name) if name.isdigit() else 0, name))
 
 
@@ -199,7 +200,7 @@ def _switch(to: Path, action: str) -> None:
             _remember(history, switches)
     except OSError as error:
         state = "is live, but that is not in the history" if current(folder) == version else "is not live"
-        raise ModelError(f"{folder} cannot be written to, so {version} {state}: {error.strerror}") from error
+        raise ModelError(f"{folder} cannot be written to, so {version} {state}: {why(error)}") from error
 
 
 def _remember(history: IO[str], switches: Sequence[tuple[str, str]]) -> None:

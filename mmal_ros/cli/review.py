@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import webbrowser
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 
 from mmal_ros.cli.paths_given import folder, input_file, output_file
+from mmal_ros.review import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from mmal_ros.nodes.live_feed import GraphFeed
@@ -24,6 +26,8 @@ VERBATIM: dict[str, Any] = {"highlight": False, "markup": False, "soft_wrap": Tr
 PortOption = Annotated[
     int, typer.Option("--port", metavar="N", min=0, max=65535, help="of the page, or the next one that is free")
 ]
+MOST_TIME_TO_ENTER_S = 60.0
+"""Until a browser that was told to open the page has done so."""
 DOOR = "<!doctype html><meta http-equiv=refresh content='0;url={link}'><a href='{link}'>Open the review page</a>\n"
 
 
@@ -50,7 +54,7 @@ def review(
     live: Annotated[bool, typer.Option("--live", help="also show the graph that runs on this computer")] = False,
     namespace: Annotated[str, typer.Option(metavar="NAME", help="of that graph")] = "/mmal",
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="let other computers in at this address")] = "127.0.0.1",
-    port: PortOption = 8765,
+    port: PortOption = DEFAULT_PORT,
     tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", callback=input_file, help="certificate, PEM")] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", callback=input_file, help="its key, PEM")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="let other computers in without TLS")] = False,
@@ -120,6 +124,7 @@ def opened(link: str) -> Iterator[None]:
         yield
         return
     folder = private_folder(home())  # not in /tmp, which a browser in a sandbox cannot read
+    remove_doors(folder, MOST_TIME_TO_ENTER_S)
     door = folder / f"review-{os.getpid()}.html"
     try:
         with os.fdopen(open_private(door, os.O_WRONLY | os.O_TRUNC), "w") as file:
@@ -128,6 +133,14 @@ def opened(link: str) -> Iterator[None]:
         yield
     finally:
         door.unlink(missing_ok=True)
+
+
+def remove_doors(folder: Path, older_than_s: float = 0.0) -> None:
+    """Of pages that were killed: such a file names a session, and so a child's code."""
+    for door in folder.glob("review-*.html"):
+        with suppress(OSError):
+            if time.time() - door.stat().st_mtime >= older_than_s:
+                door.unlink()
 
 
 def _folders(names: Sequence[str], root: Path) -> list[SessionFolder]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from time import time_ns
@@ -12,8 +12,11 @@ import typer
 from rich.console import Console
 
 from mmal_ros.cli.errors import clear_errors
+from mmal_ros.cli.main import INTERRUPTED
 from mmal_ros.cli.paths_given import folder, input_file, new_place
-from mmal_ros.paths import cache_folder, model_folders, personal_models_folder, sessions_folder
+from mmal_ros.cli.review import remove_doors
+from mmal_ros.paths import cache_folder, home, model_folders, personal_models_folder, sessions_folder
+from mmal_ros.stopping import told_to_stop
 
 if TYPE_CHECKING:
     from mmal_ros.session.deletion import Doomed
@@ -150,6 +153,7 @@ def delete(
     """Remove a session, or everything of a participant: sessions, clips, labels, and the models learned from them.
 
     It lists what will go, asks, and says what went; models of groups that the participant was in stay, and are named.
+    What `mmal evaluate` keeps to go on from goes with either, for nothing in it tells whose it is.
     Files are not overwritten, which on an SSD would prove nothing: keep sessions on an encrypted disk. Exports,
     backups and the reports of `mmal evaluate` are yours to remove.
 
@@ -163,23 +167,24 @@ def delete(
     if session is not None:
         folder = _folder(session, sessions)
         look: Look = partial(_of_session, folder)
-        doomed = look()
-        learned = [str(personal / code) for code in deletion.owners(folder.path) if (personal / code).is_dir()]
+        owners = deletion.owners(folder.path)
+        learned = [str(personal / code) for code in owners if (personal / code).is_dir()]
         _warn(f"models that may have learned from it stay: {', '.join(learned)}" if learned else "")
     else:
         look = partial(deletion.doomed_of, str(participant), root, personal, cache_folder())
-        doomed = look()
+        owners = {str(participant)}
         _warn("; ".join(f"whose is {path}? It tells no code, and stays" for path in deletion.ownerless(root)))
-        _warn_of_groups(str(participant), [personal, *model_folders()])
-    doomed = _agreed(doomed, look, yes)
+    _warn_of_groups(owners, [personal, *model_folders()])  # also where nothing else is left
+    doomed = _agreed(look(), look, yes)
     deletion.delete(doomed)
+    remove_doors(home())
     _list(doomed, "removed")
 
 
 def _of_session(folder: SessionFolder) -> list[Doomed]:
-    from mmal_ros.session.deletion import doomed_session
+    from mmal_ros.session.deletion import doomed_cache, doomed_session
 
-    return [doomed_session(folder)]
+    return [doomed_session(folder), *doomed_cache(cache_folder())]
 
 
 def _agreed(shown: list[Doomed], look: Look, yes: bool) -> list[Doomed]:
@@ -187,7 +192,7 @@ def _agreed(shown: list[Doomed], look: Look, yes: bool) -> list[Doomed]:
     while True:
         _list(shown, "would be removed")
         if not yes:
-            typer.confirm("Remove all of it for good?", abort=True)
+            _ask("Remove all of it for good?")
         there = look()  # a session may have ended while somebody thought about it
         if yes or {one.path for one in there} <= {one.path for one in shown}:
             return there
@@ -195,12 +200,22 @@ def _agreed(shown: list[Doomed], look: Look, yes: bool) -> list[Doomed]:
         shown = there
 
 
-def _warn_of_groups(participant: str, folders: list[Path]) -> None:
+def _ask(question: str) -> None:
+    """Exit code 1 for "n", 130 for Ctrl-C."""
+    try:
+        typer.confirm(question, abort=True)
+    except typer.Abort:
+        raise typer.Exit(INTERRUPTED) if told_to_stop() else typer.Abort from None
+
+
+def _warn_of_groups(participants: Iterable[str], folders: list[Path]) -> None:
     from mmal_ros.session import deletion
 
-    groups, cut_off = deletion.groups_with(participant, folders), deletion.unfinished_trainings(folders)
-    if groups:
-        _warn(f"models of groups that {participant} was in stay, train them anew: {', '.join(map(str, groups))}")
+    for code in participants:
+        groups = ", ".join(map(str, deletion.groups_with(code, folders)))
+        rest = "train them anew, and what was made from them"
+        _warn(f"models of groups that {code} was in stay, {rest}: {groups}" if groups else "")
+    cut_off = deletion.unfinished_trainings(folders)
     if cut_off:
         _warn(f"trainings that were cut off stay, remove them by hand: {', '.join(map(str, cut_off))}")
 

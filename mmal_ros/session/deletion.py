@@ -25,7 +25,7 @@ from mmal_ros.model_versions import LOCK_NAME
 from mmal_ros.session.bag import LOCK_FILE, claimed, sync_folder
 from mmal_ros.session.card import CARD_NAME, SessionError, checked_code, read_session_card
 from mmal_ros.session.folder import SessionFolder
-from mmal_ros.wording import meant
+from mmal_ros.wording import meant, why
 
 ATTEMPTS = 10
 """A page that is open may write a label while the session goes; that goes with the next attempt."""
@@ -70,10 +70,14 @@ def doomed_of(participant: str, sessions: Path, models: Path, cache: Path) -> li
         found.append(_doomed(personal, "model sets"))
     if not found:
         near = meant(participant, sorted({code for path in _folders(sessions) for code in owners(path)}))
-        raise SessionError(f"there is nothing of {participant} in {sessions} or {models}{near and f'; {near}'}")
-    if cache.is_dir():
-        found.append(_doomed(cache, "cache"))
-    return found
+        kept = f"; in {cache} nothing tells whose it is: remove it by hand to be sure" if cache.is_dir() else ""
+        raise SessionError(f"there is nothing of {participant} in {sessions} or {models}{near and f'; {near}'}{kept}")
+    return found + doomed_cache(cache)
+
+
+def doomed_cache(cache: Path) -> list[Doomed]:
+    """What evaluations keep: nothing in it tells whose windows are whose, so it goes with whatever goes."""
+    return [_doomed(cache, "cache")] if cache.is_dir() else []
 
 
 def groups_with(participant: str, folders: Iterable[Path]) -> list[Path]:
@@ -151,7 +155,7 @@ def delete(doomed: Sequence[Doomed]) -> None:
             try:
                 _remove(one.path)
             except OSError as error:
-                raise SessionError(f"{error.filename} cannot be removed: {error.strerror}") from error
+                raise SessionError(f"{error.filename} cannot be removed: {why(error)}") from error
 
 
 def _being_recorded(folder: Path) -> SessionError:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from os.path import isfile
 from pathlib import Path
 
 from mmal_ros.datatypes import NANOSECONDS_PER_SECOND
 from mmal_ros.files import PRIVATE_FOLDER, private_folder
 from mmal_ros.paths import path_of
 from mmal_ros.session.card import CARD_NAME, SessionCard, SessionError, checked_code, read_session_card
-from mmal_ros.wording import meant
+from mmal_ros.wording import meant, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,14 @@ def new_session(root: Path, participant: str, start_ns: int) -> SessionFolder:
                 part.mkdir(mode=PRIVATE_FOLDER)
             return folder
     except OSError as error:
-        raise SessionError(f"no session can be written to {root}: {error.strerror}") from error
+        raise SessionError(f"no session can be written to {root}: {why(error)}") from error
     raise SessionError(f"{root} has a thousand sessions of {participant} on {date}")
 
 
 def open_session_folder(name: str, root: Path) -> SessionFolder:
     """A session by its path, or by its name below `root`; raises SessionError."""
     for path in (path_of(name), root / name):
-        if (path / CARD_NAME).is_file():
+        if isfile(path / CARD_NAME):
             return SessionFolder(path)
     there = [session.name for session in sessions_in(root)]
     hint = meant(name, there) or f"there are {', '.join(there[-5:])}"
@@ -84,7 +85,7 @@ def open_session_folder(name: str, root: Path) -> SessionFolder:
 
 
 def sessions_in(root: Path) -> Iterator[SessionFolder]:
-    """The sessions below a folder, by name, so by date; what has no card is none."""
+    """The sessions below a folder, by name, so by date; what has no card is none, or what may not be entered."""
     for path in sorted(root.iterdir()) if root.is_dir() else ():
-        if (path / CARD_NAME).is_file():
+        if isfile(path / CARD_NAME):
             yield SessionFolder(path)

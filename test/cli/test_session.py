@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,11 +129,57 @@ def test_nothing_goes_before_somebody_says_yes(session, home, says):
 
 def test_a_session_goes_and_it_is_said_that_the_models_stay(session, home):
     (home / "models" / "P017" / "1").mkdir(parents=True)
+    in_a_group(home, "P017")
+    (home / "cache" / "groups").mkdir(parents=True)
+    (home / "review-123.html").write_text(f"session/{session.name}?token=")  # of a page that was killed
     said = mmal("delete", session.name, says="y\n")
     assert f"models that may have learned from it stay: {home}/models/P017" in said
+    assert f"models of groups that P017 was in stay, train them anew, and what was made from them: {home}" in said
     assert f" removed: session {session.path}" in said
+    assert f" removed: cache {home}/cache" in said
     assert left(home) == []
+    assert not (home / "cache").exists()
+    assert not (home / "review-123.html").exists()
     assert (home / "models" / "P017").is_dir()
+
+
+def in_a_group(home: Path, code: str) -> None:
+    folder = home / "models" / "clinic" / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text(json.dumps({"training": {"people": {"train": [code]}}}))
+
+
+def test_groups_are_named_also_where_nothing_else_is_left(home):
+    in_a_group(home, "P017")
+    said = mmal("delete", "--participant", "P017", "--yes", code=2)
+    assert f"models of groups that P017 was in stay, train them anew, and what was made from them: {home}" in said
+    assert "there is nothing of P017 in" in said
+
+
+def test_ctrl_c_at_the_question_is_no_answer(session, home):
+    command = [Path(sys.executable).parent / "mmal", "session", "delete", session.name]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        up_to_question(process.stdout)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert left(home) == [session.name]
+
+
+def test_a_folder_that_may_not_be_entered_hides_no_session(session, home, monkeypatch):
+    """Such as `lost+found` of a disk. Root may enter everything, so the system's answer is made."""
+    (home / "sessions" / "lost+found").mkdir()
+    real = os.stat
+
+    def stat(path, **options):
+        if "lost+found/" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert session.name in mmal("list")
+    assert session.name in mmal("show", session.name)
 
 
 def asked(*meanwhile: Callable[[], object]) -> list[str]:
@@ -188,13 +238,12 @@ def test_a_participant_goes_with_the_models(session, home):
     make_session(home / "sessions", "P018", minutes=0.2, flags=1, clips=False)
     (home / "models" / "P017" / "1").mkdir(parents=True)
     (home / "sessions" / "unknown").mkdir()
-    (home / "models" / "clinic" / ".2.work").mkdir(parents=True)
-    (home / "models" / "clinic" / "1").mkdir()
-    (home / "models" / "clinic" / "1" / "model.json").write_text('{"training": {"people": {"train": ["P017"]}}}')
+    in_a_group(home, "P017")
+    (home / "models" / "clinic" / ".2.work").mkdir()
     said = mmal("delete", "--participant", "P017", "--yes")
     assert f" removed: model sets {home}/models/P017" in said
     assert f"whose is {home}/sessions/unknown?" in said
-    assert f"models of groups that P017 was in stay, train them anew: {home}/models/clinic/1" in said
+    assert f"models of groups that P017 was in stay, train them anew, and what was made from them: {home}" in said
     assert f"trainings that were cut off stay, remove them by hand: {home}/models/clinic/.2.work" in said
     assert left(home) == ["2026-11-20_P018_01"]
     assert not (home / "models" / "P017").exists()

@@ -173,6 +173,36 @@ def test_an_answer_to_a_clip_that_is_not_flagged_is_kept_and_keeps_no_later_one_
     keep(Outcome("answer to a clip that is not flagged", "the oldest that waits"))
 
 
+def test_a_session_that_takes_nothing_is_in_no_other_sessions_way(session, visit):
+    """Its answer is the oldest that waits, and its database is damaged."""
+    other = copied(session, session.path.parent / "aside")
+    damaged = SessionFolder(other.path.rename(session.path.with_name("2026-11-20_P018_07")))
+    damaged.labels.write_bytes(b"no database")
+    body = {"window_id": "1", "value": "high", "annotator": "C1", "note": "", "request": "0" * 32}
+    item = {"place": "mmal.outbox.1.0", "session": damaged.name, "act": "labels", "body": body}
+    page = visit().review(session.name)
+    page.evaluate("item => localStorage.setItem(item.place, JSON.stringify(item))", item)
+    press(page, "12")
+    expect(page.locator("#saved")).to_contain_text("1 answer kept in this browser, not yet saved")
+    assert [label.value for label in labels(session)] == ["low", "medium"]
+    keep(Outcome("session whose database is damaged", "the oldest answer that waits is of it"))
+
+
+def test_an_answer_that_the_browser_has_no_room_for_is_not_shown_as_given(session, visit):
+    page = visit().review(session.name)
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError') } }")
+    page.keyboard.press("1")
+    expect(page.locator("#problem")).to_contain_text("This browser has no room for an answer")
+    expect(page.locator("#progress-words")).to_have_text("0 of 10")
+    at(page, 1)
+    page.reload()
+    at(page, 1)
+    press(page, "2")
+    all_saved(page)
+    assert [label.value for label in labels(session)] == ["medium"]
+    keep(Outcome("browser whose storage is full", "an answer is given"))
+
+
 def test_answers_wait_while_the_session_of_the_open_page_is_away(session, visit, tmp_path):
     """A server of other sessions is at the address for a while: nobody has to load the page again."""
     page = visit().review(session.name)

@@ -83,6 +83,12 @@ def test_with_a_participant_goes_what_evaluations_keep(sessions, models, tmp_pat
     assert not (tmp_path / "cache").exists()
 
 
+def test_where_nothing_of_somebody_is_left_it_is_said_what_may_still_have_her_windows(sessions, models, tmp_path):
+    (tmp_path / "cache").mkdir()
+    with pytest.raises(SessionError, match=f"nothing of P019 in .*; in {tmp_path}/cache nothing tells whose it is"):
+        doomed_of("P019", sessions, models, tmp_path / "cache")
+
+
 def test_groups_that_somebody_was_in_are_known_by_their_cards(models):
     cards = {
         "clinic/1": '{"training": {"people": {"train": ["P017", "P018"]}}}',

@@ -35,8 +35,7 @@ export class AnswerPanel {
     const { flag } = this.review;
     if (!flag) return;
     const note = this.#drafts.get(flag.window_id) ?? flag.note ?? "";
-    this.#drafts.delete(flag.window_id);
-    this.review.answer(value, note.trim());
+    if (this.review.answer(value, note.trim())) this.#drafts.delete(flag.window_id);
   }
 
   undo() {

@@ -2,7 +2,7 @@
 // request is sent again as often as needed, and the server takes it once. Every answer has a place of its own in the
 // browser's storage: tabs share it, and none may write over what another one keeps.
 
-import { get, post, Refused, sessionPath } from "./server.js";
+import { get, post, Refused, sessionPath, Unreachable } from "./server.js";
 
 const KEPT = "mmal.outbox.";
 const FIRST_WAIT_MS = 500;
@@ -33,27 +33,48 @@ export class Outbox extends EventTarget {
     return this.#kept().filter((item) => this.#strangers.has(item.place)).length;
   }
 
-  /** Keep a label or an undo and send it; events: "change", "saved" {item, answer}, "refused" {item, message}. */
+  /**
+   * Keep a label or an undo and send it; returns whether it is kept: false where the browser has no room for it.
+   * Events: "change", "saved" {item, answer}, "refused" {item, message}.
+   */
   put(session, act, body) {
     this.#last = Math.max(this.#last + 1, Date.now()); // the order in this tab, whatever happens to the clock
     const request = newRequest();
     const item = { place: `${KEPT}${this.#last}.${request}`, session, act, body: { ...body, request } };
-    localStorage.setItem(item.place, JSON.stringify(item));
+    try {
+      localStorage.setItem(item.place, JSON.stringify(item));
+    } catch {
+      return false;
+    }
     this.#changed();
     this.send();
+    return true;
   }
 
-  /** Send what is waiting, one after the other, for their order matters. */
+  /** Send what is waiting, the answers of a session one after the other, for their order matters. */
   async send() {
     if (this.#sending) return;
     this.#sending = true;
     clearTimeout(this.#timer);
-    while (this.waiting.length && (await this.#sendOne(this.waiting[0])));
+    await this.#sendAll();
     this.#sending = false;
     if (this.waiting.length) this.#later();
     this.#changed();
   }
 
+  // A session that takes nothing for now, because its folder cannot be written to, is in no other session's way.
+  async #sendAll() {
+    const stuck = new Map(); // session: why
+    let item;
+    while ((item = this.waiting.find(({ session }) => !stuck.has(session)))) {
+      const trouble = await this.#sendOne(item);
+      if (trouble) stuck.set(item.session, trouble);
+      if (trouble instanceof Unreachable) break;
+    }
+    this.trouble = stuck.values().next().value?.message ?? null;
+  }
+
+  // Returns why it waits on; null: it does not.
   async #sendOne(item) {
     try {
       const answer = await post(sessionPath(item.session, `/${item.act}`), item.body);
@@ -61,15 +82,14 @@ export class Outbox extends EventTarget {
     } catch (error) {
       if (error.status === 404 && (await this.#isStrange(item))) {
         this.#strangers.add(item.place); // kept, and in nobody's way
-        return true;
+        return null;
       }
       const away = [401, 404].includes(error.status); // this server is another one than had the session, or will again
       const final = error instanceof Refused && !error.passing && !away;
-      if (final) this.#settled(item, "refused", { message: error.message });
-      else this.trouble = error.message;
-      return final;
+      if (!final) return error;
+      this.#settled(item, "refused", { message: error.message });
     }
-    return true;
+    return null;
   }
 
   // Today's server is one of other sessions, or it has this one, and in it nothing that this answers. Where even the
@@ -80,7 +100,6 @@ export class Outbox extends EventTarget {
   }
 
   #settled(item, event, detail) {
-    this.trouble = null;
     this.#wait = FIRST_WAIT_MS;
     localStorage.removeItem(item.place);
     this.#changed();

@@ -80,26 +80,39 @@ export class Review extends EventTarget {
     this.go(this.flags.findIndex((flag) => flag.window_id === window_id));
   }
 
-  /** Label the flag that is shown, and go to the next one without a label; a flag that had one stays in view. */
+  /**
+   * Label the flag that is shown, and go to the next one without a label; a flag that had one stays in view.
+   * Returns whether the answer is kept.
+   */
   answer(value, note) {
     const flag = this.flag;
-    if (!flag) return;
-    const first = !flag.label;
-    this.#acts.push({ window_id: flag.window_id, label: flag.label, note: flag.note });
+    if (!flag) return false;
+    const { window_id, label, note: words } = flag;
+    if (!this.#put("labels", { window_id, value, annotator: this.coder, note })) return false;
+    this.#acts.push({ window_id, label, note: words });
     this.#set(flag, value, note);
-    this.outbox.put(this.name, "labels", { window_id: flag.window_id, value, annotator: this.coder, note });
-    if (first && !this.complete) this.go(this.#nextOpen(this.index));
+    if (!label && !this.complete) this.go(this.#nextOpen(this.index));
+    return true;
   }
 
   /** Take back the last answer of this page, or else that of the flag that is shown; returns the flag, or null. */
   undo() {
-    const last = this.#acts.pop() ?? (this.flag?.label ? { window_id: this.flag.window_id, label: null, note: "" } : null);
+    const shown = this.flag?.label ? { window_id: this.flag.window_id, label: null, note: "" } : null;
+    const last = this.#acts.at(-1) ?? shown;
     const flag = last && this.find(last.window_id);
+    if (flag && !this.#put("undo", { window_id: flag.window_id, annotator: this.coder })) return null;
+    this.#acts.pop();
     if (!flag) return null;
     this.#set(flag, last.label, last.note);
-    this.outbox.put(this.name, "undo", { window_id: flag.window_id, annotator: this.coder });
     this.goTo(flag.window_id);
     return flag;
+  }
+
+  // Event "unkept" where the browser has no room for an answer: then nothing is said.
+  #put(act, body) {
+    const kept = this.outbox.put(this.name, act, body);
+    if (!kept) this.dispatchEvent(new Event("unkept"));
+    return kept;
   }
 
   /** The next flag without a label after a place, from the beginning again at the end; -1: there is none. */
@@ -140,7 +153,7 @@ export class Review extends EventTarget {
   }
 
   #waits(window_id) {
-    return this.outbox.waiting.some((item) => item.body.window_id === window_id);
+    return this.outbox.waiting.some((item) => item.session === this.name && item.body.window_id === window_id);
   }
 
   #refused(item) {

@@ -130,6 +130,7 @@ function complain(error) {
 
 review.addEventListener("moved", moved);
 review.addEventListener("answered", answered);
+review.addEventListener("unkept", () => complain(new Error("This browser has no room for an answer: empty its storage, or use another.")));
 outbox.addEventListener("change", showSaving);
 outbox.addEventListener("saved", saved);
 outbox.addEventListener("refused", ({ detail }) => complain(new Error(`An answer was not taken: ${detail.message}`)));
