@@ -18,7 +18,7 @@ DEBIAN_TEST := $(DEBIAN_RUN) chromium dbus pulseaudio pulseaudio-utils libasound
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(VENV)/.run  ## install what is needed and watch the whole live graph on a simulated person for a minute
+demo: $(VENV)/.run  ## install what is needed and play the whole loop with a simulated child (some minutes; Ctrl-C ends it)
 	@$(BIN)/mmal demo
 
 test: $(VENV)/.test lint  ## install what the tests need and run them all

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,20 @@ def test_every_link_leads_somewhere():
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+SAID_OTHERWISE = {"opencv-python", "onnxruntime"}
+"""rosdep brings OpenCV; onnxruntime is for processors without NVIDIA's GPUs."""
+
+
+def test_what_is_installed_on_a_robot_is_what_is_needed_there():
+    """By pip what the README says, the rest by rosdep, for what runs beside the robot and for its pages."""
+    line = README[README.index("pip install --break-system-packages") : README.index("colcon build")]
+    by_rosdep = re.findall(r"<exec_depend>python3-([a-z]+)<", (ROOT / "package.xml").read_text())
+    brought = {name.lower() for name in re.findall(r"[A-Za-z][\w-]+", line)} | set(by_rosdep)
+    for requirement in requires("mmal_ros") or []:
+        name, _, marker = requirement.partition(";")
+        extra = re.search(r'extra == "(\w+)"', marker)
+        if extra is None or extra[1] in ("robot", "session", "review"):
+            package = re.match(r"[\w-]+", name)[0].lower()
+            assert package in brought | SAID_OTHERWISE, f"nothing brings {package} to a robot"
