@@ -43,7 +43,7 @@ class Autostart:
 
     def _configure(self) -> None:
         self._timer.cancel()
-        if self._node.trigger_configure() is TransitionCallbackReturn.SUCCESS:
+        if self._is_configured():
             self._timer = steady_timer(self._node, PERIOD_S, self._activate)
             self._activate()
         elif self._node.told_wrong:
@@ -54,6 +54,12 @@ class Autostart:
                 f"this node stays unconfigured; when that is mended, type `{command} configure`, "
                 f"then `{command} activate`, or start it again"
             )
+
+    def _is_configured(self) -> bool:
+        try:
+            return self._node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+        except RuntimeError:  # somebody has done it by hand
+            return True
 
     def _activate(self) -> None:
         settled = monotonic_s() >= SETTLED_S or not hasattr(self._node, "sensor")

@@ -44,6 +44,7 @@ def watched(tmp_path_factory):
         watched_launch(home, folder, camera=camera.url, model=PARTICIPANT) as watched,
     ):
         seconds_until(lambda: watched.hears(*Modality), START_TIMEOUT_S)
+        seconds_until(lambda: watched.ros.heard[SESSION_STATUS.name], START_TIMEOUT_S)
         yield watched
 
 
