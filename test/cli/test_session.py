@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,7 @@ from mmal_ros.session.exchange.exporting import Format
 from mmal_ros.session.folder import SessionFolder, sessions_in
 from mmal_ros.session.records import Label, LabelValue
 from mmal_ros.session.store import SessionStore
+from rigs.ctrl_c import hear_ctrl_c
 from rigs.sessions import make_session
 
 
@@ -158,12 +160,15 @@ def test_groups_are_named_also_where_nothing_else_is_left(home):
 
 def test_ctrl_c_at_the_question_is_no_answer(session, home):
     command = [Path(sys.executable).parent / "mmal", "session", "delete", session.name]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, preexec_fn=hear_ctrl_c, **pipes) as process:
         up_to_question(process.stdout)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        for _ in range(20):  # it may not yet read what is typed; then one presses it again
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+                break
+        assert process.returncode == 130
     assert left(home) == [session.name]
 
 

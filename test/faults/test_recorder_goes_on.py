@@ -45,6 +45,13 @@ class Launcher:
 
         return seconds_until(records)
 
+    def until_another_one_is_recorded(self, participant: str) -> None:
+        """Somebody at a page ends the first session, and begins one of somebody else."""
+        self.until_it_records(1)
+        assert self._ros.call(*STOP_SESSION, Trigger.Request()).success
+        assert self._ros.call(*START_SESSION, StartSession.Request(participant=participant)).success
+        self.until_it_records(2)
+
     def until_it_complains(self, words: str) -> float:
         """How long that took, in seconds."""
         return seconds_until(lambda: bool(self._status) and words in self._status[-1].problem)
@@ -83,10 +90,7 @@ def test_a_session_that_was_begun_from_a_page_goes_on_when_its_recorder_died(ros
     """The launch records P017, but a child later it is P018 who is there."""
     launcher = Launcher(ros, tmp_path, participant="P017", auto_start=True)
     with launcher.recorder() as process:
-        launcher.until_it_records(1)
-        assert ros.call(*STOP_SESSION, Trigger.Request()).success
-        assert ros.call(*START_SESSION, StartSession.Request(participant="P018")).success
-        launcher.until_it_records(2)
+        launcher.until_another_one_is_recorded("P018")
         kill(process)
     with launcher.recorder() as process:
         back_s = launcher.until_it_records(3)
@@ -127,10 +131,7 @@ def test_a_session_whose_disk_is_away_goes_on_when_the_disk_is_back(ros, tmp_pat
     root, away = tmp_path / "sessions", tmp_path / "away"
     launcher = Launcher(ros, root, participant="P017", auto_start=True)
     with launcher.recorder() as process:
-        launcher.until_it_records(1)
-        assert ros.call(*STOP_SESSION, Trigger.Request()).success
-        assert ros.call(*START_SESSION, StartSession.Request(participant="P018")).success
-        launcher.until_it_records(2)
+        launcher.until_another_one_is_recorded("P018")
         kill(process)
     root.rename(away)
     with launcher.recorder() as process:

@@ -23,6 +23,7 @@ from mmal_ros.session.bag_metadata import is_complete
 from mmal_ros.session.folder import SessionFolder, sessions_in
 from mmal_ros.session.records import CLIP_LOST
 from mmal_ros.session.store import SessionStore
+from rigs.ctrl_c import hear_ctrl_c
 from rigs.fault_log import Outcome, keep
 from rigs.ros import participant, wait_until
 
@@ -58,11 +59,6 @@ def recording_run(**settings: object) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
-
-
-def hear_ctrl_c() -> None:
-    """Whoever runs the tests in the background has SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def assert_whole(root: Path) -> None:

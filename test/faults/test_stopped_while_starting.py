@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from mmal_ros.session.folder import sessions_in
+from rigs.ctrl_c import hear_ctrl_c
 from rigs.ros import wait_until
 
 INTERRUPTED = 130
@@ -28,11 +29,6 @@ COMMANDS = {
 
 STARTS = [("run", 0.3), ("run", 3.0), ("demo", 1.0), ("review", 0.6), ("train", 1.5)]
 """So many seconds after our own code began."""
-
-
-def hear_ctrl_c() -> None:
-    """Whoever runs the tests in the background has SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def own_words(log: Path) -> str:

@@ -33,6 +33,7 @@ from mmal_ros.session.bag_metadata import is_complete
 from mmal_ros.session.folder import sessions_in
 from mmal_ros.session.recorder import SessionRecorder
 from mmal_ros.session.store import SessionStore
+from rigs.ctrl_c import hear_ctrl_c
 from rigs.ros import NAMESPACE, participant, wait_until
 
 SLOW_S = 1.5 * STATUS_PERIOD_S
@@ -126,11 +127,6 @@ def recorder_with_slow_clips(root: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
-
-
-def hear_ctrl_c() -> None:
-    """Whoever runs the tests in the background has SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.parametrize("impatient", [signal.SIGINT, signal.SIGTERM])

@@ -20,15 +20,11 @@ from mmal_ros.training.evaluation.engines import CellError, joblib_engine
 from mmal_ros.training.evaluation.grid import run_grid
 from mmal_ros.training.evaluation.settings import Cell, Settings
 from mmal_ros.training.evaluation.table import ResultsTable, TableError
+from rigs.ctrl_c import hear_ctrl_c
 from rigs.toy_cells import PEOPLE, failing_cell, rows, settings
 
 TEST = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(TEST), str(TEST.parent)]), "OMP_NUM_THREADS": "1"}
-
-
-def hear_ctrl_c() -> None:
-    """Whoever runs the tests in the background has SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
@@ -82,7 +78,8 @@ def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path, engine):
     assert list(zip(*(table[name].to_pylist() for name in ("person", "seed", "f1_present")), strict=True)) == expected
     began = Counter((tmp_path / "began").read_text().splitlines())
     assert set(began) == {str(cell) for cell in cells}
-    assert sum(began.values()) <= 12 + 2, "more was computed again than what was at work when it was killed"
+    # Two were at work, and each of the two workers may have begun another one before it saw that it is an orphan.
+    assert sum(began.values()) <= 12 + 4, "more was computed again than what was at work when it was killed"
 
 
 @pytest.mark.parametrize("engine", ["joblib", "ray"])
