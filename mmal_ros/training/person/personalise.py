@@ -150,7 +150,7 @@ def personalise(
         seed: of the trees, and of the order of windows where there are batches.
         device: where the networks learn, `cpu` or `cuda`; the trees are always on the CPU.
         jobs: modalities that learn at the same time, each in one thread; the result is the same, bit by bit.
-        unseen: G times rows for which no label speaks, however near it is; None: labels speak for all.
+        unseen: G times rows, none of them chosen, for which no label speaks, however near it is; None: there are none.
     """
     torch.set_num_threads(1)
     scale = group.scale_of(pool)
@@ -191,7 +191,7 @@ def _lessons(
     lessons = []
     for rows, hidden in zip(chosen, unseen, strict=True):
         weights = spread(pool.times_s, rows, pool.labels[rows], persistence)
-        weights[np.setdiff1d(hidden, rows)] = 0
+        weights[hidden] = 0
         lessons.append(_lesson(weights, rows, most))
     return lessons
 
